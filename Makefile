@@ -1,0 +1,45 @@
+# make search: sets up and runs a real search; make test: sets up and runs all tests.
+
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	$$candidate -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$candidate && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: search test check format bench requirements clean
+
+search: $(READY)
+	$(BIN)/python -m search.run digits $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
+
+$(READY): requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed; name one with PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+# Resolves pyproject.toml anew for every supported Python and platform (needs uv).
+requirements:
+	uv pip compile --universal --python-version 3.11 --group dev --no-annotate --no-header pyproject.toml \
+		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" > requirements.part
+	{ sed -n '/^#/p' requirements.txt; cat requirements.part; } > requirements.new
+	mv requirements.new requirements.txt; rm requirements.part
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,88 @@
+"""What is learnt from: arrays and index splits, free of models, Ray and MLflow.
+
+Each module of this package with a ``load(root, **keywords) -> Dataset`` is a dataset; a task's conf names it and gives
+its keywords.
+"""
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Dataset", "Examples", "Fold", "load"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled examples.
+
+    ``inputs``: uint8 (0 to 255) or float32, shape (examples, ...): (channels, height, width) for pictures, (features,)
+    for points. ``targets``: int64, shape (examples,), 0 to classes - 1.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert self.inputs.dtype in (np.uint8, np.float32), self.inputs.dtype
+        assert self.targets.dtype == np.int64, self.targets.dtype
+        assert len(self.inputs) == len(self.targets)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of the development examples: ``train`` and ``val`` are index arrays, disjoint."""
+
+    train: np.ndarray
+    val: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Development examples with one or more folds (a hold-out is one fold), and the test split, kept apart.
+
+    ``test`` is ``None`` in a blind copy, the only form in which trials ever see a dataset.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    development: Examples
+    folds: tuple[Fold, ...]
+    test: Examples | None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self.development.inputs.shape[1:]
+
+    def blind(self) -> "Dataset":
+        """The same without the test split."""
+        return replace(self, test=None)
+
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 over every array, with dtypes and shapes."""
+        arrays = [self.development.inputs, self.development.targets]
+        arrays += [index for fold in self.folds for index in (fold.train, fold.val)]
+        arrays += [self.test.inputs, self.test.targets] if self.test else []
+        digest = hashlib.sha256()
+        for array in arrays:
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
+
+
+def load(name: str, root: Path, keywords: Mapping[str, Any]) -> Dataset:
+    """The dataset of module ``datasets.<name>``, read from below ``root``.
+
+    Raises:
+        UserError: data that is absent or not what the keywords say.
+    """
+    dataset: Dataset = importlib.import_module(f"datasets.{name}").load(root, **keywords)
+    return dataset

@@ -1,0 +1,1 @@
+"""How many configurations are tried, recorded, chosen, tested and reported; owns the command line."""

@@ -1,0 +1,147 @@
+"""The Ray cluster a search runs on: connecting, probing what can't be reached, counting slots."""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets.errors import UserError
+
+PROBE_SECONDS = 5.0
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # Ray's own snapshots are never read: going on is from the event log.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+}
+
+
+def prepare_environment() -> None:
+    """Sets what Ray reads when it is imported; what the user has set stays."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def check_address(address: str) -> None:
+    """Refuses an address that can't serve.
+
+    Raises:
+        UserError: ``ray://``, or nothing there that answers within a few seconds.
+    """
+    if address.startswith("ray://"):
+        raise UserError(
+            f"--ray-address {address}: a search's driver runs inside the cluster; submit the command with "
+            "'ray job submit' or 'ray exec' and give no address"
+        )
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"--ray-address {address}: must be HOST:PORT, or auto for the cluster of this machine")
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({error})") from None
+
+
+def connect(address: str | None) -> None:
+    """Starts Ray on this machine, or joins the cluster at ``address``; silent but for errors.
+
+    Raises:
+        UserError: no cluster at the address.
+    """
+    prepare_environment()
+    if address:
+        nodes_at(address)
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL", "include_dashboard": False}
+    if address:
+        del quiet["include_dashboard"]
+    try:
+        ray.init(address=None if address == "local" else address, **quiet)
+    except (ConnectionError, RuntimeError) as error:
+        if not address:
+            raise
+        raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
+
+
+def nodes_at(address: str) -> list[dict[str, float]]:
+    """Resources of each living node of the cluster at an address, without joining it.
+
+    Raises:
+        UserError: no cluster answers within a few seconds.
+    """
+    check_address(address)
+    prepare_environment()
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    try:
+        found = canonicalize_bootstrap_address_or_die(address)
+        nodes = GcsClient(address=found).get_all_node_info(timeout=PROBE_SECONDS)
+    except Exception as error:
+        problem = str(error).partition("\n")[0]
+        raise UserError(f"--ray-address {address}: no Ray cluster answers there ({problem})") from None
+    return [dict(node.resources_total) for node in nodes.values() if node.state == 0]
+
+
+def this_machine() -> list[dict[str, float]]:
+    """Resources that Ray would find here, without starting it."""
+    prepare_environment()
+    from ray._private.accelerators import NvidiaGPUAcceleratorManager
+    from ray._private.utils import get_num_cpus
+
+    gpus = NvidiaGPUAcceleratorManager.get_current_node_num_accelerators()
+    return [{"CPU": float(get_num_cpus()), "GPU": float(gpus)}]
+
+
+def joined_nodes() -> list[dict[str, float]]:
+    """Resources of each living node of the cluster that was connected to."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def gpus_for(nodes: Sequence[Mapping[str, float]], asked: float | None) -> float:
+    """GPUs a trial: what was asked, else 1 where any node has one, else 0."""
+    if asked is not None:
+        return asked
+    return 1.0 if any(node.get("GPU", 0) for node in nodes) else 0.0
+
+
+def slots(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """How many trials fit side by side.
+
+    Raises:
+        UserError: none, on any node.
+    """
+    count = sum(_slots_of_node(node, cpus, gpus) for node in nodes)
+    if not count:
+        raise UserError(
+            f"no node has what a trial asks for, {cpus:g} CPUs and {gpus:g} GPUs: the largest have "
+            f"{max(node.get('CPU', 0) for node in nodes):g} CPUs and {max(node.get('GPU', 0) for node in nodes):g} "
+            "GPUs; change --cpus-per-trial or --gpus-per-trial"
+        )
+    return count
+
+
+def _slots_of_node(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """A trial of a fraction stays on one GPU; one of several takes whole ones."""
+    epsilon = 1e-6
+    by_cpu = int(node.get("CPU", 0) / cpus + epsilon) if cpus else 1 << 30
+    if not gpus:
+        return by_cpu
+    available = node.get("GPU", 0)
+    by_gpu = int(available) * int(1 / gpus + epsilon) if gpus < 1 else int(available / gpus + epsilon)
+    return min(by_cpu, by_gpu)

@@ -1,0 +1,141 @@
+"""The driver's decisions, apart from Ray: what is proposed, when a trial stops, how it ended.
+
+Each fact is written to the event log before anything acts on it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from search.endings import told
+from search.events import EventLog
+from search.history import History, State, TrialResult
+from search.proposer import Proposer
+from search.rungs import Rungs
+from search.task import Task
+
+FIRST_FAILURES = 3
+"""So many trials that end first, all with the same exception from the same line, end the search."""
+
+
+class Driver:
+    """Runs one search's books. Trials are known by their number, counted from 0."""
+
+    def __init__(
+        self,
+        task: Task,
+        log: EventLog,
+        history: History,
+        proposer: Proposer,
+        *,
+        num_samples: int,
+        seed: int,
+        on_event: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.task, self.log, self.history, self.proposer = task, log, history, proposer
+        self.num_samples, self.seed = num_samples, seed
+        self.rungs = Rungs(task.milestones, task.reduction_factor)
+        self.stopping = False
+        """Whether every running trial shall stop: an interruption, or ``failure``."""
+        self.failure: TrialResult | None = None
+        """The trial whose exception every one of the first trials had."""
+        self._on_event = on_event
+        self._traces: list[str] = []
+        self._judged: dict[int, dict[int, float]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray writes pickles of what it is given, which we never read."""
+        return {}
+
+    def _record(self, event: str, **fields: Any) -> None:
+        self.history.apply(self.log.append(event, **fields))
+        self._on_event()
+
+    def propose(self) -> dict[str, Any] | None:
+        """The next trial's number, seed and configuration; None when all have been proposed."""
+        number = len(self.history.trials)
+        if number >= self.num_samples or self.stopping:
+            return None
+        config, origin = self.proposer.ask(number)
+        seed = trial_seed(self.seed, number)
+        parameters = self.proposer.parameters(number)
+        self._record("proposal", trial=number, seed=seed, origin=origin, config=config, parameters=parameters)
+        return {"trial": number, "seed": seed, "config": config}
+
+    def report(self, message: dict[str, Any]) -> bool:
+        """Takes a trial's message; returns whether it has to stop without being judged."""
+        number = message["trial"]
+        trial = self.history.trials[number]
+        if message["worker"]:
+            self._record("start", trial=number, worker=message["worker"])
+        if trial.state != "running":
+            # A worker that died between its last report and the saving of that report's checkpoint makes it again.
+            return bool(message["ending"]) or message["epochs"][-1]["index"] >= trial.epochs
+        if message["epochs"] and "best" in message:
+            self._record("report", trial=number, epochs=message["epochs"], best=message["best"])
+        if message["ending"]:
+            detail = {"traceback": message["traceback"]} if "traceback" in message else {}
+            self._end(trial, message["ending"], message.get("reason", ""), **detail)
+        return bool(message["ending"])
+
+    def judge(self, message: dict[str, Any]) -> bool:
+        """Whether a trial that has just reported must stop at a rung; then its ending is recorded."""
+        number, epoch = message["trial"], message["epochs"][-1]["index"]
+        trial = self.history.trials[number]
+        if trial.state != "running" or epoch not in self.rungs.milestones:
+            return False
+        self._judged.setdefault(number, {})[epoch] = message["value"]
+        cutoff = self.rungs.judge(trial.model, number, epoch, message["value"])
+        if cutoff is None:
+            return False
+        metric = self.task.metric
+        self._end(trial, "pruned", f"rung {epoch}: {metric} {message['value']:.4g} missed the cut-off {cutoff:.4g}")
+        return True
+
+    def checkpoint(self, number: int, path: str, best: dict[str, Any]) -> None:
+        """A checkpoint has been stored whole."""
+        self._record("checkpoint", trial=number, path=path, best=best)
+
+    def worker_died(self, number: int, reason: str) -> None:
+        """A worker has died; the trial may be tried again."""
+        self._record("death", trial=number, reason=reason)
+
+    def lost(self, number: int) -> None:
+        """The trial will not be tried again after its worker's death."""
+        trial = self.history.trials[number]
+        if trial.state == "running":
+            reason = trial.deaths[-1] if trial.deaths else "its worker could not be started"
+            times = f", {len(trial.deaths)} times" if len(trial.deaths) > 1 else ""
+            self._end(trial, "oom" if "OutOfMemory" in reason else "failed", f"worker died{times}: {reason}")
+
+    def cancel_running(self, reason: str) -> None:
+        """Ends whatever is still running as cancelled."""
+        for trial in list(self.history.trials.values()):
+            if trial.state == "running":
+                self._end(trial, "cancelled", reason)
+
+    def _end(self, trial: TrialResult, state: State, reason: str, **detail: Any) -> None:
+        self._record("ending", trial=trial.id, state=state, reason=reason, **detail)
+        value = trial.figure(self.task.metric)
+        missed = None
+        if state == "converged" and value is not None:
+            missed = self.rungs.first_missed(trial.model, trial.id, value)
+        rungs = self._judged.pop(trial.id, {})
+        if missed is not None and value is not None:
+            rungs[missed] = value
+        self.proposer.tell(trial.id, told(state, missed), value, rungs)
+        self._stop_if_all_fail_alike(trial)
+
+    def _stop_if_all_fail_alike(self, trial: TrialResult) -> None:
+        """``failed`` reasons hold exception, message and line; trials that differ in the message alone are alike."""
+        if len(self._traces) < FIRST_FAILURES:
+            exception, _, rest = trial.reason.partition(":")
+            self._traces.append(f"{exception}{rest[rest.rfind('(') :]}" if trial.state == "failed" else "")
+            if len(self._traces) == FIRST_FAILURES and len(set(self._traces)) == 1 and self._traces[0]:
+                self.failure, self.stopping = trial, True
+
+
+def trial_seed(search_seed: int, number: int) -> int:
+    """A trial's seed, from the search's seed and the trial's number."""
+    return int(np.random.SeedSequence([search_seed, number]).generate_state(1)[0])

@@ -1,0 +1,62 @@
+"""The event log: the one owner of a search's facts, a JSON object a line, flushed before anyone acts on it.
+
+Everything else (the Optuna study, the rungs, MLflow, the summary, the report) is made from it and can be made again.
+A line outlives the driver's death once written; only a death of the machine itself can lose the last ones.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FILE_NAME = "events.jsonl"
+
+Event = dict[str, Any]
+"""Has ``event`` (its kind) and ``time`` (seconds since the epoch); the kinds' fields are those ``History`` reads."""
+
+
+class EventLog:
+    """Appends to a new log."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("x", encoding="utf-8")
+
+    def append(self, event: str, **fields: Any) -> Event:
+        """Writes one event and flushes it to the operating system; returns it as it will be read."""
+        record = {"event": event, "time": time.time(), **fields}
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
+        self._file.flush()
+        return record
+
+    def close(self) -> None:
+        """Closes the file; nothing can be appended any more."""
+        self._file.close()
+
+
+class EventReader:
+    """Reads a log from its start, also while it is being written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def new(self, limit: int = 10_000) -> list[Event]:
+        """The next whole lines since the last call, at most ``limit``; a line cut off by a crash is left out."""
+        events: list[Event] = []
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n") or len(events) == limit:
+                    break
+                self._offset += len(line)
+                events.append(json.loads(line))
+        return events
+
+
+def read(path: Path) -> Iterator[Event]:
+    """Every event of a log."""
+    reader = EventReader(path)
+    while events := reader.new():
+        yield from events

@@ -1,0 +1,129 @@
+"""What is known of a search: the event log folded into trials, for the running search and for its report alike."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search.events import Event
+from search.space import Config
+
+State = Literal["running", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
+METRICS = ("val_loss", "val_error")
+
+
+@dataclass
+class TrialResult:
+    """One trial as the events so far tell it.
+
+    ``curve`` has the figures of each epoch (see ``trainables.learner.Epoch``), an epoch seen again after a restart left
+    out; ``best`` those of the best so far: with folds, the mean of each fold's best.
+    """
+
+    id: int
+    config: Config
+    seed: int
+    proposed: float
+    """Seconds since the epoch."""
+    state: State = "running"
+    reason: str = ""
+    traceback: str = ""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    checkpoint: str | None = None
+    """Path of the newest checkpoint's folder, relative to the run's folder."""
+    checkpoint_best: dict[str, Any] | None = None
+    """Figures of the best weights that are in the checkpoint: what it is worth."""
+    started: float | None = None
+    ended: float | None = None
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    """Node, process id and share of a GPU of each attempt."""
+    deaths: list[str] = field(default_factory=list)
+    """What each worker of it that died, died of."""
+
+    @property
+    def model(self) -> str:
+        """The model family."""
+        return str(self.config["model"])
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained and reported."""
+        return self.curve[-1]["index"] if self.curve else 0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in its epochs."""
+        return sum(float(epoch["seconds"]) for epoch in self.curve)
+
+    def figure(self, metric: str) -> float | None:
+        """The best value of a metric so far."""
+        return None if self.best is None else float(self.best[metric])
+
+
+class History:
+    """Applies events in their order."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.search: Event = {}
+        self.end: Event = {}
+        self.trials: dict[int, TrialResult] = {}
+        self.openings: list[Event] = []
+        self.tests: list[Event] = []
+        for event in events:
+            self.apply(event)
+
+    def apply(self, event: Event) -> None:
+        """Takes one event in; kinds it does not know are left for others."""
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler is not None:
+            handler(event)
+
+    def counts(self) -> dict[str, int]:
+        """Trials by state, in the order of first appearance."""
+        return dict(Counter(trial.state for trial in self.trials.values()))
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs of all trials, as reported."""
+        return sum(trial.epochs for trial in self.trials.values())
+
+    def _on_search(self, event: Event) -> None:
+        self.search = event
+
+    def _on_proposal(self, event: Event) -> None:
+        trial = TrialResult(event["trial"], event["config"], event["seed"], event["time"])
+        self.trials[trial.id] = trial
+
+    def _on_start(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.started = trial.started or event["time"]
+        trial.workers.append(event["worker"])
+
+    def _on_report(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        new = [epoch for epoch in event["epochs"] if epoch["index"] > trial.epochs]
+        if new:
+            trial.curve += new
+            trial.best = event["best"]
+
+    def _on_checkpoint(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.checkpoint, trial.checkpoint_best = event["path"], event["best"]
+
+    def _on_ending(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.state, trial.reason, trial.ended = event["state"], event["reason"], event["time"]
+        trial.traceback = event.get("traceback", "")
+
+    def _on_death(self, event: Event) -> None:
+        self.trials[event["trial"]].deaths.append(event["reason"])
+
+    def _on_opening(self, event: Event) -> None:
+        self.openings.append(event)
+
+    def _on_test(self, event: Event) -> None:
+        self.tests.append(event)
+
+    def _on_end(self, event: Event) -> None:
+        self.end = event

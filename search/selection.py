@@ -1,0 +1,39 @@
+"""Which checkpoints are tested, and which one is the winner: pure functions over what validation said."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from search.history import TrialResult
+
+Role = Literal["winner", "family"]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A trial to be tested. ``chosen``: the winner, the best of its family, or None for one only shown beside them."""
+
+    trial: TrialResult
+    chosen: Role | None
+
+
+def ranked(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
+    """Trials that left a checkpoint, the best first, by what the checkpoint is worth; ties by loss, then by age."""
+    worth = [(trial.checkpoint_best, trial) for trial in trials]
+    rows = [(best[metric], best["val_loss"], trial.id, trial) for best, trial in worth if best is not None]
+    return [trial for *_, trial in sorted(rows, key=lambda row: row[:3])]
+
+
+def select(trials: Iterable[TrialResult], metric: str, top_k: int) -> list[Selected]:
+    """The winner, each other family's best, and what else is among the best ``top_k``; in the order of validation."""
+    order = ranked(trials, metric)
+    seen: set[str] = set()
+    selected = []
+    for place, trial in enumerate(order):
+        first_of_family = trial.model not in seen
+        seen.add(trial.model)
+        if place == 0:
+            selected.append(Selected(trial, "winner"))
+        elif first_of_family or place < top_k:
+            selected.append(Selected(trial, "family" if first_of_family else None))
+    return selected

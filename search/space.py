@@ -1,0 +1,137 @@
+"""The search space: a tree in which a scalar is fixed and a mapping is searched.
+
+``{low, high, log, step}`` is a range, ``{choice: [...]}`` a choice, ``{choice: {name: {...}, ...}}`` a choice between
+alternatives with settings of their own, which exist only under the one that was chosen. A configuration is flat: a
+setting of an alternative has the key ``<alternative>.<setting>``.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One value."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``low`` to ``high``, both included; whole ones where ``integer``."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    integer: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Values, and by the name of a value the settings that exist only under it."""
+
+    values: tuple[Any, ...]
+    settings: dict[str, "Space"]
+
+
+Node = Fixed | Range | Choice
+Space = dict[str, Node]
+Config = dict[str, Any]
+
+
+def label(value: object) -> str | int | float | bool | None:
+    """What stands for a value among an Optuna parameter's categories: itself, or a list as compact JSON."""
+    if isinstance(value, list | tuple):
+        return json.dumps(value, separators=(",", ":"))
+    assert value is None or isinstance(value, str | int | float | bool)
+    return value
+
+
+def nodes(space: Space, prefix: str = "") -> Iterator[tuple[str, Node]]:
+    """Every (key, node) of the tree, settings of alternatives under their dotted keys."""
+    for key, node in space.items():
+        yield prefix + key, node
+        if isinstance(node, Choice):
+            for alternative, settings in node.settings.items():
+                yield from nodes(settings, f"{alternative}.")
+
+
+def searched(space: Space) -> list[str]:
+    """Keys that a search varies."""
+    return [
+        key
+        for key, node in nodes(space)
+        if isinstance(node, Range) or (isinstance(node, Choice) and len(node.values) > 1)
+    ]
+
+
+def propose(space: Space, trial: "optuna.trial.Trial", prefix: str = "") -> Config:
+    """One configuration, asked of Optuna key by key (define-by-run).
+
+    A shared setting is left out where the chosen alternative has its own of that name; the tree has alternatives first.
+    """
+    config: Config = {}
+    for key, node in space.items():
+        name = prefix + key
+        if not prefix and key in _settings_of_alternatives(config):
+            continue
+        if isinstance(node, Fixed):
+            config[name] = node.value
+        elif isinstance(node, Range) and node.integer:
+            config[name] = trial.suggest_int(
+                name, int(node.low), int(node.high), log=node.log, step=int(node.step or 1)
+            )
+        elif isinstance(node, Range):
+            config[name] = trial.suggest_float(name, node.low, node.high, log=node.log, step=node.step)
+        else:
+            labels = [label(value) for value in node.values]
+            chosen = trial.suggest_categorical(name, labels) if len(labels) > 1 else labels[0]
+            config[name] = next(value for value in node.values if label(value) == chosen)
+            if str(chosen) in node.settings:
+                config |= propose(node.settings[str(chosen)], trial, f"{chosen}.")
+    return config
+
+
+def _settings_of_alternatives(config: Config) -> set[str]:
+    return {name.partition(".")[2] for name in config if "." in name}
+
+
+def parameters_of(space: Space, settings: Mapping[str, Any], prefix: str = "") -> Config | None:
+    """Optuna's parameters of a configuration given by plain setting names, or None where it lies outside the space.
+
+    ``settings`` holds a value for every setting of the space that applies to it.
+    """
+    parameters: Config = {}
+    for key, node in space.items():
+        name = prefix + key
+        if not prefix and key in _settings_of_alternatives(parameters):
+            continue
+        value = settings[key]
+        if isinstance(node, Fixed):
+            if label(node.value) != label(value):
+                return None
+        elif isinstance(node, Range):
+            if value not in node:
+                return None
+            parameters[name] = int(value) if node.integer else float(value)
+        else:
+            matching = [label(item) for item in node.values if label(item) == label(value)]
+            if not matching:
+                return None
+            if len(node.values) > 1:
+                parameters[name] = matching[0]
+            if str(matching[0]) in node.settings:
+                below = parameters_of(node.settings[str(matching[0])], settings, f"{matching[0]}.")
+                if below is None:
+                    return None
+                parameters |= below
+    return parameters

@@ -1,0 +1,235 @@
+"""Checks a conf document key by key and builds the ``Task``; every error names the file, the key and what is valid."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from datasets.errors import UserError
+from search.space import Choice, Fixed, Node, Range, Space, parameters_of
+from search.task import Reference, Task
+from trainables.signatures import (
+    Keyword,
+    available,
+    conforms,
+    dataset_keywords,
+    describe,
+    model_keywords,
+    recipe_keywords,
+)
+
+KEYS = ("dataset", "metric", "epochs", "grace", "reduction_factor", "patience", "models", "space", "references")
+REQUIRED = ("dataset", "epochs", "models")
+METRICS = ("val_loss", "val_error")
+RANGE_KEYS = {"low", "high", "log", "step"}
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """`` (did you mean X? valid: ...)``, or without a likely X just the valid ones."""
+    valid = list(valid)
+    close = difflib.get_close_matches(name, valid, n=1)
+    return f" ({f'did you mean {close[0]}? ' if close else ''}valid: {', '.join(valid)})"
+
+
+class Validator:
+    """Turns a document into a Task; every error names the file and the key."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def error(self, key: str, problem: str) -> UserError:
+        """The error for a key."""
+        return UserError(f"{self.where}: {key}: {problem}")
+
+    def shaped(self, document: Any) -> dict[str, Any]:
+        """The document with its defaults, its keys and their nesting checked, their values not yet."""
+        if not isinstance(document, dict):
+            raise UserError(f"{self.where}: must be a mapping with the keys {', '.join(KEYS)}")
+        for key in document:
+            if key not in KEYS:
+                raise self.error(str(key), f"no such key{nearest(str(key), KEYS)}")
+        for key in REQUIRED:
+            if document.get(key) is None:
+                raise self.error(key, "is missing")
+        defaults = {"metric": "val_loss", "grace": 1, "reduction_factor": 3, "patience": 20}
+        shaped = defaults | {key: value for key, value in document.items() if value is not None}
+        if not isinstance(shaped["dataset"], dict):
+            shaped["dataset"] = {"name": shaped["dataset"]}
+        shaped["space"] = self.mapping("space", document.get("space"))
+        shaped["models"] = self.mapping("models", document["models"])
+        if not shaped["models"]:
+            raise self.error("models", "must name at least one model family")
+        for family, settings in shaped["models"].items():
+            shaped["models"][family] = self.mapping(f"models.{family}", settings)
+        return shaped | {"references": document.get("references") or []}
+
+    def mapping(self, key: str, value: Any) -> dict[str, Any]:
+        """A mapping, or an empty one for nothing."""
+        if not isinstance(value or {}, dict):
+            raise self.error(key, f"must be a mapping of settings, not {value!r}")
+        return value or {}
+
+    def task(self, name: str, document: dict[str, Any]) -> Task:
+        """The validated task of a shaped document."""
+        for key in ("epochs", "grace", "patience"):
+            if not conforms(document[key], int) or document[key] < 1:
+                raise self.error(key, f"must be a whole number of epochs, at least 1, not {document[key]!r}")
+        if document["grace"] > document["epochs"]:
+            raise self.error("grace", f"{document['grace']} is more than epochs, {document['epochs']}")
+        if not conforms(document["reduction_factor"], int) or document["reduction_factor"] < 2:
+            raise self.error("reduction_factor", f"must be a whole number from 2, not {document['reduction_factor']!r}")
+        if document["metric"] not in METRICS:
+            raise self.error("metric", f"{document['metric']!r}: must be one of {', '.join(METRICS)}")
+        dataset, dataset_settings = self.dataset(document["dataset"])
+        space = self.space(document)
+        families = tuple(document["models"])
+        return Task(
+            name=name,
+            dataset=dataset,
+            dataset_settings=dataset_settings,
+            metric=document["metric"],
+            epochs=document["epochs"],
+            grace=document["grace"],
+            reduction_factor=document["reduction_factor"],
+            patience=document["patience"],
+            families=families,
+            space=space,
+            references=tuple(self.references(document["references"], space)),
+            resolved=document,
+        )
+
+    def dataset(self, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The dataset's name and its keywords."""
+        settings = dict(entry)
+        name = settings.pop("name", None)
+        if name not in available("datasets"):
+            raise self.error("dataset", f"no dataset {name!r}{nearest(str(name), available('datasets'))}")
+        self.values("dataset", settings, dataset_keywords(name))
+        return name, settings
+
+    def values(self, key: str, settings: Mapping[str, Any], keywords: Mapping[str, Keyword]) -> None:
+        """Checks fixed values against keywords."""
+        for name, value in settings.items():
+            if name not in keywords:
+                raise self.error(f"{key}.{name}", f"no such setting{nearest(str(name), keywords)}")
+            if not keywords[name].accepts(value):
+                raise self.error(f"{key}.{name}", f"must be {keywords[name].valid}, not {value!r}")
+        for name, keyword in keywords.items():
+            if keyword.required and name not in settings:
+                raise self.error(f"{key}.{name}", f"is missing: {keyword.valid}")
+
+    def space(self, document: dict[str, Any]) -> Space:
+        """The tree, families first, then choices with settings, then the rest."""
+        families, shared = document["models"], document["space"]
+        accepted = {}
+        for family in families:
+            if family not in available("trainables/models"):
+                valid = nearest(str(family), available("trainables/models"))
+                raise self.error(f"models.{family}", f"no such model{valid}")
+            accepted[family] = recipe_keywords() | model_keywords(family)
+        common = {name: keyword for name, keyword in accepted[next(iter(accepted))].items()
+                  if all(name in keywords for keywords in accepted.values())}  # fmt: skip
+        model = Choice(
+            tuple(families),
+            {family: self.tree(f"models.{family}", families[family], accepted[family]) for family in families},
+        )
+        rest = self.tree("space", shared, common)
+        space: Space = {"model": model}
+        space |= {key: node for key, node in rest.items() if isinstance(node, Choice) and node.settings}
+        space |= rest
+        self.names_once(space)
+        return space
+
+    def names_once(self, space: Space) -> None:
+        """Alternatives with settings must have names of their own, since those make the keys of a configuration."""
+        seen: dict[str, str] = {}
+        trees = [("", space)]
+        while trees:
+            prefix, tree = trees.pop()
+            for key, node in tree.items():
+                for name, settings in node.settings.items() if isinstance(node, Choice) else ():
+                    if name in seen:
+                        raise self.error(prefix + key, f"alternative {name} has the name of one of {seen[name]}")
+                    seen[name] = prefix + key
+                    trees.append((f"{name}.", settings))
+
+    def tree(self, key: str, settings: Mapping[str, Any], keywords: Mapping[str, Keyword]) -> Space:
+        """The nodes of a mapping of settings."""
+        space: Space = {}
+        for name, entry in settings.items():
+            if name not in keywords:
+                raise self.error(f"{key}.{name}", f"no such setting{nearest(str(name), keywords)}")
+            space[name] = self.node(f"{key}.{name}", entry, keywords[name], keywords)
+        return space
+
+    def node(self, key: str, entry: Any, keyword: Keyword, keywords: Mapping[str, Keyword]) -> Node:
+        """A scalar or list is fixed, a mapping is a range or a choice."""
+        if not isinstance(entry, dict):
+            return Fixed(self.accepted(key, entry, keyword))
+        if entry.keys() == {"choice"}:
+            return self.choice(key, entry["choice"], keyword, keywords)
+        if not {"low", "high"} <= entry.keys() <= RANGE_KEYS:
+            raise self.error(key, "must be a value, {low, high} with log or step if wanted, or {choice: [...]}, "
+                             f"not {entry!r}")  # fmt: skip
+        return self.range(key, entry, keyword)
+
+    def accepted(self, key: str, value: Any, keyword: Keyword) -> Any:
+        """The value, if it is of the keyword's type."""
+        if not keyword.accepts(value):
+            raise self.error(key, f"must be {keyword.valid}, not {value!r}")
+        return value
+
+    def choice(self, key: str, options: Any, keyword: Keyword, keywords: Mapping[str, Keyword]) -> Choice:
+        """A list of values, or a mapping of values to their settings."""
+        if not isinstance(options, list | dict) or not options:
+            raise self.error(key, f"choice must be a list, or a mapping of names to settings, not {options!r}")
+        values = tuple(self.accepted(key, value, keyword) for value in options)
+        if len({repr(value) for value in values}) < len(values):
+            raise self.error(key, "choice has the same value twice")
+        settings = {}
+        for name in options if isinstance(options, dict) else ():
+            settings[str(name)] = self.tree(f"{key}.{name}", self.mapping(f"{key}.{name}", options[name]), keywords)
+        return Choice(values, settings)
+
+    def range(self, key: str, entry: Mapping[str, Any], keyword: Keyword) -> Range:
+        """Bounds of the keyword's type."""
+        low, high, log, step = entry["low"], entry["high"], entry.get("log", False), entry.get("step")
+        for name, value in (("low", low), ("high", high), ("step", step)):
+            if value is not None and not (conforms(value, float) and keyword.accepts(value)):
+                raise self.error(f"{key}.{name}", f"must be {keyword.valid}, a number, not {value!r}")
+        if not isinstance(log, bool):
+            raise self.error(f"{key}.log", f"must be {describe(bool)}, not {log!r}")
+        if not low < high:
+            raise self.error(key, f"low {low} must be less than high {high}")
+        if log and low <= 0:
+            raise self.error(key, f"low {low} must be more than 0 on a log scale")
+        if step is not None and (log or step <= 0 or step > high - low):
+            raise self.error(f"{key}.step", f"must be more than 0, at most high - low, and without log, not {step!r}")
+        integer = not keyword.accepts(0.5)
+        return Range(low, high, log, step, integer)
+
+    def references(self, entries: Any, space: Space) -> Iterable[Reference]:
+        """Fixed configurations with what was reported of them."""
+        if not isinstance(entries, list):
+            raise self.error("references", "must be a list")
+        searched = space["model"].values if isinstance(space["model"], Choice) else ()
+        for number, entry in enumerate(entries):
+            key = f"references[{number}]"
+            valid = {"name", "config", "epochs", "patience", "reported"}
+            if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= valid:
+                raise self.error(key, f"must be a mapping with name and config, and of {', '.join(sorted(valid))}")
+            config = entry["config"]
+            model = config.get("model") if isinstance(config, dict) else None
+            if model not in available("trainables/models"):
+                raise self.error(f"{key}.config.model", f"no model {model!r}")
+            keywords = recipe_keywords() | model_keywords(model)
+            settings = {name: value for name, value in config.items() if name != "model"}
+            self.values(f"{key}.config", settings, keywords)
+            for name in ("epochs", "patience"):
+                if entry.get(name) is not None and not (conforms(entry[name], int) and entry[name] > 0):
+                    raise self.error(f"{key}.{name}", f"must be a whole number from 1, not {entry[name]!r}")
+            reported = entry.get("reported", {})
+            figures = {name: Keyword(name, float, required=False) for name in ("test_error", "test_loss")}
+            self.values(f"{key}.reported", reported, figures)
+            defaults = {name: keyword.default for name, keyword in keywords.items()}
+            inside = parameters_of(space, defaults | config) if model in searched else None
+            yield Reference(entry["name"], config, inside, entry.get("epochs"), entry.get("patience"), reported)

@@ -1,0 +1,173 @@
+"""Learns one fold: minibatch training over whole arrays on the device, and a plain validation after each epoch."""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from trainables.augmentation import augment
+from trainables.models import Classifier, build, scaled
+from trainables.optimisation import FlatParameters, learning_rate, make_optimizer
+from trainables.recipe import Recipe
+
+Metric = Literal["val_loss", "val_error"]
+
+# Values gathered and augmented in one piece: some batches at once on small data, for less overhead a step, yet no more
+# than a CPU's cache or a small share of a GPU's memory.
+_PIECE = {"cpu": 1 << 18, "cuda": 1 << 24}
+_STEPS_BETWEEN_FINITE_CHECKS = 64
+
+
+class DivergedError(ArithmeticError):
+    """The training or validation loss is not finite."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch's figures. Losses are nats an example, errors are shares of 0 to 1.
+
+    The training figures are means over the epoch as it went, with augmentation, dropout and smoothing in them;
+    ``val_loss`` is the plain cross-entropy of the model after the epoch.
+    """
+
+    index: int
+    """Counted from 1."""
+    train_loss: float
+    train_error: float
+    val_loss: float
+    val_error: float
+    seconds: float
+    lr: float
+    """Learning rate of the last step."""
+
+    def rank(self, metric: Metric) -> tuple[float, float]:
+        """Less is better: the metric, ties by the validation loss."""
+        return getattr(self, metric), self.val_loss
+
+
+class Learner:
+    """A model, its optimiser and its best weights so far, on one fold's examples.
+
+    The generators are seeded anew for each epoch from (seed, fold, epoch), so that a learner started again from a
+    checkpoint needs no generator's state to go on as if it had never stopped.
+    """
+
+    def __init__(
+        self,
+        family: str,
+        keywords: dict[str, Any],
+        recipe: Recipe,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        *,
+        train: torch.Tensor,
+        val: torch.Tensor,
+        classes: int,
+        epochs: int,
+        metric: Metric,
+        seed: tuple[int, int],
+    ) -> None:
+        self.recipe, self.epochs, self.metric, self.seed = recipe, epochs, metric, seed
+        self.inputs, self.targets, self.train_index = inputs, targets, train
+        self.val_inputs, self.val_targets = inputs[val], targets[val]
+        torch.manual_seed(_epoch_seed(seed, 0))
+        self.model: Classifier = build(family, inputs.shape[1:], classes, keywords).to(inputs.device)
+        if recipe.normalise == "standard":
+            self.model.fit_normalisation(inputs[train])
+        self.parameters = FlatParameters(self.model)
+        self.optimizer = make_optimizer(self.parameters, recipe)
+        self.best: Epoch | None = None
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    def epoch(self, index: int) -> Epoch:
+        """Trains epoch ``index`` (from 1) and validates.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        started = time.perf_counter()
+        torch.manual_seed(_epoch_seed(self.seed, index))
+        train_loss, train_error, lr = self._train(index)
+        val_loss, val_error = self._validate()
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"validation loss is {val_loss} after epoch {index}")
+        epoch = Epoch(index, train_loss, train_error, val_loss, val_error, time.perf_counter() - started, lr)
+        if self.best is None or epoch.rank(self.metric) < self.best.rank(self.metric):
+            self.best = epoch
+            self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+        return epoch
+
+    def _train(self, index: int) -> tuple[float, float, float]:
+        recipe, device = self.recipe, self.inputs.device
+        count, size = len(self.train_index), recipe.batch_size
+        steps = math.ceil(count / size)
+        batches_a_piece = max(1, _PIECE.get(device.type, 1 << 18) // (self.inputs[0].numel() * size))
+        order = self.train_index[torch.randperm(count, device=device)]
+        loss_sum = torch.zeros((), device=device)
+        wrong = torch.zeros((), device=device, dtype=torch.int64)
+        precision = torch.autocast(
+            device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.mixed_precision
+        )
+        step = steps * (index - 1)
+        lr = recipe.lr
+        self.model.train()
+        for piece in order.split(batches_a_piece * size):
+            pictures = augment(scaled(self.inputs[piece]), recipe)
+            for inputs, targets in zip(pictures.split(size), self.targets[piece].split(size), strict=True):
+                if len(targets) == 1 and count > 1:
+                    continue  # batch normalisation can't learn from a last batch of one
+                lr = learning_rate(recipe, step, steps, self.epochs)
+                self.optimizer.param_groups[0]["lr"] = lr
+                self.parameters.gradients.zero_()
+                with precision:
+                    logits = self.model(inputs)
+                    loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+                loss.backward()
+                if recipe.clip:
+                    self.parameters.clip(recipe.clip)
+                self.optimizer.step()
+                loss_sum += loss.detach() * len(targets)
+                wrong += (logits.argmax(1) != targets).sum()
+                step += 1
+                if step % _STEPS_BETWEEN_FINITE_CHECKS == 0 and not math.isfinite(loss_sum.item()):
+                    break
+        train_loss = loss_sum.item() / count
+        if not math.isfinite(train_loss):
+            raise DivergedError(f"training loss is {train_loss} in epoch {index}")
+        return train_loss, wrong.item() / count, lr
+
+    def _validate(self) -> tuple[float, float]:
+        logits = predict_logits(self.model, self.val_inputs)
+        loss = functional.cross_entropy(logits, self.val_targets).item()
+        return loss, (logits.argmax(1) != self.val_targets).float().mean().item()
+
+    def state(self) -> dict[str, Any]:
+        """Best weights with their epoch, and all that is needed to go on; plain types and tensors."""
+        return {
+            "best": self.best_weights,
+            "epoch": asdict(self.best) if self.best else None,
+            "resume": {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()},
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Goes on from what ``state()`` gave."""
+        self.best_weights = state["best"]
+        self.best = Epoch(**state["epoch"]) if state["epoch"] else None
+        self.model.load_state_dict(state["resume"]["model"])
+        self.optimizer.load_state_dict(state["resume"]["optimizer"])
+
+
+@torch.inference_mode()
+def predict_logits(model: Classifier, inputs: torch.Tensor) -> torch.Tensor:
+    """Logits in float32, shape (examples, classes), in evaluation mode."""
+    model.eval()
+    examples = max(1, 8 * _PIECE.get(inputs.device.type, 1 << 18) // inputs[0].numel())
+    return torch.cat([model(piece) for piece in inputs.split(examples)])
+
+
+def _epoch_seed(seed: tuple[int, int], epoch: int) -> int:
+    return int(np.random.SeedSequence([*seed, epoch]).generate_state(1, np.uint64)[0])

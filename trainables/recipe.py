@@ -1,0 +1,58 @@
+"""The settings of learning, apart from the model's own. Imports no torch: configurations are checked against it."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is fitted. The field names are the setting names of conf files."""
+
+    batch_size: int = 64
+    """Examples a step."""
+    optimizer: Literal["adam", "adamw", "adamax", "sgd"] = "adam"
+    lr: float = 1e-3
+    """Learning rate; the peak, where the schedule moves it."""
+    momentum: float = 0.9
+    """Of sgd."""
+    nesterov: bool = False
+    """Of sgd."""
+    weight_decay: float = 0.0
+    """Decoupled from the gradient for adamw, an L2 term for the others, as in torch.optim."""
+    schedule: Literal["constant", "step", "cosine", "one_cycle"] = "constant"
+    factor: float = 0.5
+    """Of step: what the rate is multiplied by."""
+    every: int = 10
+    """Of step: epochs between two multiplications."""
+    warmup: float = 0.3
+    """Of one_cycle: the share of all steps in which the rate rises."""
+    label_smoothing: float = 0.0
+    """Share of the target's probability spread over all classes, in the training loss only."""
+    clip: float = 0.0
+    """Largest norm of the whole gradient; 0 clips nothing."""
+    affine: float = 0.0
+    """Augmentation strength 0 to 1: random rotation, scale and shear (up to 30°, 30 % and 0.3 at 1)."""
+    shift: float = 0.0
+    """Augmentation: largest random shift in each direction, as a share of the side."""
+    erase: float = 0.0
+    """Augmentation: side of a randomly placed erased square, as a share of the picture's side."""
+    normalise: Literal["none", "standard"] = "none"
+    """``standard``: channels have mean 0 and deviation 1 over the training examples."""
+    mixed_precision: bool = True
+    """bfloat16 autocast while training on CUDA; nothing changes on the CPU, nor in validation."""
+
+
+RECIPE_FIELDS = frozenset(field.name for field in fields(Recipe))
+
+
+def split_settings(config: dict[str, Any]) -> tuple[str, dict[str, Any], Recipe]:
+    """A trial's flat configuration as (model family, the model's keywords, the recipe).
+
+    A dotted key (``cnn.dropout``, ``sgd.momentum``) is the setting named by its last part and goes before the plain
+    key of that name: only keys of alternatives that were chosen stand in a configuration.
+    """
+    plain = {key: value for key, value in config.items() if "." not in key and key != "model"}
+    dotted = {key.rpartition(".")[2]: value for key, value in config.items() if "." in key}
+    settings = plain | dotted
+    recipe = Recipe(**{key: value for key, value in settings.items() if key in RECIPE_FIELDS})
+    return config["model"], {key: value for key, value in settings.items() if key not in RECIPE_FIELDS}, recipe

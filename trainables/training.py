@@ -1,0 +1,153 @@
+"""Trains one configuration on all folds in step: a generator of epochs, with checkpoints to go on from."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets import Dataset
+from trainables.learner import Epoch, Learner, Metric, predict_logits
+from trainables.models import build
+from trainables.recipe import split_settings
+
+CHECKPOINT_FILE = "checkpoint.pt"
+
+
+class Training:
+    """k learners, one a fold, trained in step; a hold-out is one fold.
+
+    Each fold keeps its own best epoch and its own patience; one that stopped carries its best epoch's figures. The
+    value of the configuration is the mean of the folds' best.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: dict[str, Any],
+        *,
+        epochs: int,
+        patience: int,
+        metric: Metric = "val_loss",
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        """``dataset`` needs no test split. ``patience`` is epochs without a new best before a fold stops."""
+        self.dataset, self.config, self.seed = dataset, config, seed
+        self.epochs, self.patience, self.metric = epochs, patience, metric
+        self.index = 0
+        family, keywords, recipe = split_settings(config)
+        inputs = on_device(dataset.development.inputs, device)
+        targets = on_device(dataset.development.targets, device)
+        self.learners = [
+            Learner(
+                family,
+                keywords,
+                recipe,
+                inputs,
+                targets,
+                train=on_device(fold.train, device),
+                val=on_device(fold.val, device),
+                classes=len(dataset.classes),
+                epochs=epochs,
+                metric=metric,
+                seed=(seed, number),
+            )
+            for number, fold in enumerate(dataset.folds)
+        ]
+
+    def __iter__(self) -> Iterator[Epoch]:
+        """Epochs, the mean of all folds, until the last one or until every fold has run out of patience.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        while self.index < self.epochs and not self.converged:
+            self.index += 1
+            yield mean_epoch([self._epoch(learner) for learner in self.learners], self.index)
+
+    def _epoch(self, learner: Learner) -> Epoch:
+        best = learner.best
+        return best if best and self._stopped(best, self.index - 1) else learner.epoch(self.index)
+
+    def _stopped(self, best: Epoch, index: int) -> bool:
+        return index - best.index >= self.patience
+
+    @property
+    def converged(self) -> bool:
+        """Whether every fold has run out of patience."""
+        return all(learner.best and self._stopped(learner.best, self.index) for learner in self.learners)
+
+    @property
+    def best(self) -> Epoch | None:
+        """The mean of the folds' best epochs, its index the latest of theirs; None before the first epoch."""
+        bests = [learner.best for learner in self.learners if learner.best]
+        return mean_epoch(bests, max(best.index for best in bests)) if bests else None
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Best weights a fold with their figures, and the state to go on from; plain types and tensors only."""
+        return {
+            "format": 1,
+            "config": self.config,
+            "classes": list(self.dataset.classes),
+            "input_shape": list(self.dataset.input_shape),
+            "seed": self.seed,
+            "index": self.index,
+            "folds": [learner.state() for learner in self.learners],
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes the checkpoint into a folder."""
+        torch.save(self.checkpoint(), folder / CHECKPOINT_FILE)
+
+    def restore(self, folder: Path) -> None:
+        """Goes on from a saved checkpoint with the figures of a training that never stopped (bitwise on the CPU)."""
+        checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
+        self.index = checkpoint["index"]
+        for learner, state in zip(self.learners, checkpoint["folds"], strict=True):
+            learner.load_state(state)
+
+
+def mean_epoch(epochs: Sequence[Epoch], index: int) -> Epoch:
+    """The figure-wise mean, the seconds summed."""
+    if len(epochs) == 1:
+        return epochs[0]
+    names = [field.name for field in fields(Epoch) if field.name not in ("index", "seconds")]
+    means = {name: fmean(getattr(epoch, name) for epoch in epochs) for name in names}
+    return Epoch(index=index, seconds=sum(epoch.seconds for epoch in epochs), **means)
+
+
+def on_device(array: np.ndarray, device: str) -> torch.Tensor:
+    """The array as a tensor; on the CPU they share memory, even a read-only array's, which must stay unwritten."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(device)
+
+
+def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
+    """What ``Training.checkpoint()`` gave, read without running any code from the file."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return checkpoint
+
+
+def without_resume_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The same with the best weights only: what is evaluated, kept and served."""
+    folds = [{name: fold[name] for name in ("best", "epoch")} for fold in checkpoint["folds"]]
+    return checkpoint | {"folds": folds}
+
+
+def probabilities(checkpoint: dict[str, Any], inputs: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Class probabilities of ``inputs``, float64, shape (examples, classes): the mean over the folds' best weights."""
+    family, keywords, _ = split_settings(checkpoint["config"])
+    examples = on_device(inputs, device)
+    total = torch.zeros(len(inputs), len(checkpoint["classes"]), dtype=torch.float64)
+    for fold in checkpoint["folds"]:
+        model = build(family, checkpoint["input_shape"], len(checkpoint["classes"]), keywords).to(device)
+        model.load_state_dict(fold["best"])
+        total += predict_logits(model, examples).double().softmax(1).cpu()
+    result: np.ndarray = (total / len(checkpoint["folds"])).numpy()
+    return result
