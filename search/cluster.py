@@ -43,7 +43,7 @@ def check_address(address: str) -> None:
             f"--ray-address {address}: a search's driver runs inside the cluster; submit the command with "
             "'ray job submit' or 'ray exec' and give no address"
         )
-    if address in ("auto", "local"):
+    if address == "auto":
         return
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
@@ -55,12 +55,13 @@ def check_address(address: str) -> None:
 
 
 def connect(address: str | None) -> None:
-    """Starts Ray on this machine, or joins the cluster at ``address``; silent but for errors.
+    """Joins the cluster at ``address`` or at the environment's ``RAY_ADDRESS`` (which jobs are given), else starts Ray here.
 
     Raises:
         UserError: no cluster at the address.
     """
     prepare_environment()
+    address = address or os.environ.get("RAY_ADDRESS")
     if address:
         nodes_at(address)
     import ray
@@ -69,7 +70,7 @@ def connect(address: str | None) -> None:
     if address:
         del quiet["include_dashboard"]
     try:
-        ray.init(address=None if address == "local" else address, **quiet)
+        ray.init(address=address or "local", **quiet)
     except (ConnectionError, RuntimeError) as error:
         if not address:
             raise

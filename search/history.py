@@ -9,14 +9,13 @@ from search.events import Event
 from search.space import Config
 
 State = Literal["running", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
-METRICS = ("val_loss", "val_error")
 
 
 @dataclass
 class TrialResult:
     """One trial as the events so far tell it.
 
-    ``curve`` has the figures of each epoch (see ``trainables.learner.Epoch``), an epoch seen again after a restart left
+    ``curve`` has the figures of each epoch (see ``trainables.epoch.Epoch``), an epoch seen again after a restart left
     out; ``best`` those of the best so far: with folds, the mean of each fold's best.
     """
 

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from search.space import Config, Space
+from trainables.epoch import Metric
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Task:
     name: str
     dataset: str
     dataset_settings: dict[str, Any]
-    metric: Literal["val_loss", "val_error"]
+    metric: Metric
     epochs: int
     grace: int
     """Epochs before the first rung."""

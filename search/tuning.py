@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
@@ -29,6 +30,7 @@ def run_trials(
 ) -> None:
     """Runs trials until the driver proposes no more, or wants to stop. Ray must be connected."""
     assert dataset.test is None, "trials never see the test split"
+    workers = _Workers(driver, run_folder.resolve())
     trainable = tune.with_parameters(run_trial, dataset=dataset, plan=plan, make_learning=make_learning)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": plan.cpus, "gpu": plan.gpus}),
@@ -43,8 +45,8 @@ def run_trials(
         run_config=tune.RunConfig(
             name=TRIALS_FOLDER,
             storage_path=str(run_folder.resolve()),
-            stop=_FirstReader(driver),
-            callbacks=[_Checkpoints(driver, run_folder.resolve())],
+            stop=_FirstReader(driver, workers),
+            callbacks=[workers],
             failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             verbose=0,
         ),
@@ -83,16 +85,72 @@ class _Proposals(Searcher):
         """Nothing: the event log has it all."""
 
 
+def _what_happened(trial: Trial) -> str:
+    """What ended a trial's worker, in one line, from the file that Tune wrote."""
+    file = trial.pickled_error_file
+    if not file or not Path(file).is_file():
+        return "unknown"
+    error = ray.cloudpickle.loads(Path(file).read_bytes())
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
+        return "OutOfMemoryError: its node ran low on memory"
+    if isinstance(error, ray.exceptions.ActorDiedError):
+        return "its process ended unexpectedly"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"
+
+
+class _Workers(Callback):
+    """Notes each stored checkpoint and removes those before the last two; ends workers that can't be asked to stop."""
+
+    def __init__(self, driver: Driver, run_folder: Path) -> None:
+        self.driver, self.run_folder = driver, run_folder
+        self.running: dict[str, Trial] = {}
+        self.kept: dict[int, list[tune.Checkpoint]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: see ``Driver``."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self.running[trial.trial_id] = trial
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self.running.pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self.running.pop(trial.trial_id, None)
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **_: Any
+    ) -> None:
+        number = trial.config["trial"]
+        path = Path(checkpoint.path).relative_to(self.run_folder)
+        self.driver.checkpoint(number, str(path), trial.last_result["best"])
+        kept = self.kept.setdefault(number, [])
+        kept.append(checkpoint)
+        while len(kept) > _CHECKPOINTS_KEPT:
+            old = kept.pop(0)
+            old.filesystem.delete_dir(old.path)
+
+    def kill(self) -> None:
+        """Ends the processes of all running trials: in the middle of an epoch they would hear nothing else."""
+        for trial in self.running.values():
+            if actor := trial.temporary_state.ray_actor:
+                ray.kill(actor)
+
+
 class _FirstReader(Stopper):
     """Sees each result before anyone else does."""
 
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
+    def __init__(self, driver: Driver, workers: _Workers) -> None:
+        self.driver, self.workers = driver, workers
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self.driver.report(result)
 
     def stop_all(self) -> bool:
+        if self.driver.stopping:
+            self.workers.kill()
         return self.driver.stopping
 
 
@@ -107,25 +165,4 @@ class _Asha(FIFOScheduler):
         return str(TrialScheduler.STOP if self.driver.judge(result) else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        error = trial.get_pickled_error() or trial.get_error()
-        self.driver.worker_died(trial.config["trial"], type(error).__name__)
-
-
-class _Checkpoints(Callback):
-    """Notes each stored checkpoint and removes those before the last two."""
-
-    def __init__(self, driver: Driver, run_folder: Path) -> None:
-        self.driver, self.run_folder = driver, run_folder
-        self.kept: dict[int, list[tune.Checkpoint]] = {}
-
-    def on_checkpoint(
-        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **_: Any
-    ) -> None:
-        number = trial.config["trial"]
-        path = Path(checkpoint.path).relative_to(self.run_folder)
-        self.driver.checkpoint(number, str(path), trial.last_result["best"])
-        kept = self.kept.setdefault(number, [])
-        kept.append(checkpoint)
-        while len(kept) > _CHECKPOINTS_KEPT:
-            old = kept.pop(0)
-            old.filesystem.delete_dir(old.path)
+        self.driver.worker_died(trial.config["trial"], _what_happened(trial))

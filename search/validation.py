@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from datasets.errors import UserError
 from search.space import Choice, Fixed, Node, Range, Space, parameters_of
 from search.task import Reference, Task
+from trainables.epoch import Metric
 from trainables.signatures import (
     Keyword,
     available,
@@ -19,7 +20,7 @@ from trainables.signatures import (
 
 KEYS = ("dataset", "metric", "epochs", "grace", "reduction_factor", "patience", "models", "space", "references")
 REQUIRED = ("dataset", "epochs", "models")
-METRICS = ("val_loss", "val_error")
+METRICS = get_args(Metric)
 RANGE_KEYS = {"low", "high", "log", "step"}
 
 

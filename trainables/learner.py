@@ -2,51 +2,23 @@
 
 import math
 import time
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from trainables.augmentation import augment
+from trainables.epoch import DivergedError, Epoch, Metric
 from trainables.models import Classifier, build, scaled
 from trainables.optimisation import FlatParameters, learning_rate, make_optimizer
 from trainables.recipe import Recipe
-
-Metric = Literal["val_loss", "val_error"]
 
 # Values gathered and augmented in one piece: some batches at once on small data, for less overhead a step, yet no more
 # than a CPU's cache or a small share of a GPU's memory.
 _PIECE = {"cpu": 1 << 18, "cuda": 1 << 24}
 _STEPS_BETWEEN_FINITE_CHECKS = 64
-
-
-class DivergedError(ArithmeticError):
-    """The training or validation loss is not finite."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch's figures. Losses are nats an example, errors are shares of 0 to 1.
-
-    The training figures are means over the epoch as it went, with augmentation, dropout and smoothing in them;
-    ``val_loss`` is the plain cross-entropy of the model after the epoch.
-    """
-
-    index: int
-    """Counted from 1."""
-    train_loss: float
-    train_error: float
-    val_loss: float
-    val_error: float
-    seconds: float
-    lr: float
-    """Learning rate of the last step."""
-
-    def rank(self, metric: Metric) -> tuple[float, float]:
-        """Less is better: the metric, ties by the validation loss."""
-        return getattr(self, metric), self.val_loss
 
 
 class Learner:

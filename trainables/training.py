@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from datasets import Dataset
-from trainables.learner import Epoch, Learner, Metric, predict_logits
+from trainables.epoch import Epoch, Metric
+from trainables.learner import Learner, predict_logits
 from trainables.models import build
 from trainables.recipe import split_settings
 

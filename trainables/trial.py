@@ -9,14 +9,12 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Protocol
 
 from ray import tune
 
 from datasets import Dataset
-
-if TYPE_CHECKING:
-    from trainables.learner import Epoch
+from trainables.epoch import DivergedError, Epoch, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class Plan:
 
     epochs: int
     patience: int
-    metric: Literal["val_loss", "val_error"]
+    metric: Metric
     milestones: tuple[int, ...] = ()
     """Epochs that are reported at once."""
     cpus: float = 1
@@ -37,11 +35,11 @@ class Plan:
 class Learning(Protocol):
     """What a trial drives: ``trainables.training.Training``, or a closed form in tests of the machinery."""
 
-    def __iter__(self) -> Iterator["Epoch"]:
+    def __iter__(self) -> Iterator[Epoch]:
         """Epochs until the last or until converged."""
 
     @property
-    def best(self) -> "Epoch | None":
+    def best(self) -> Epoch | None:
         """Figures of the best weights so far."""
 
     @property
@@ -113,7 +111,7 @@ class _Reports:
         self.reported = self.saved = time.monotonic()
         self.worker: dict[str, Any] | None = {"node": socket.gethostname(), "pid": os.getpid(), "gpus": plan.gpus}
 
-    def epoch(self, epoch: "Epoch", learning: Learning, ending: str | None) -> None:
+    def epoch(self, epoch: Epoch, learning: Learning, ending: str | None) -> None:
         best = learning.best
         assert best is not None
         self.epochs.append(asdict(epoch))
@@ -136,10 +134,9 @@ class _Reports:
     def failure(self, error: Exception) -> None:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
-        kinds = {kind.__name__ for kind in type(error).__mro__}
-        if "DivergedError" in kinds:
+        if isinstance(error, DivergedError):
             self._send({"reason": str(error)}, "diverged")
-        elif kinds & {"OutOfMemoryError", "MemoryError"}:
+        elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
             self._send({"reason": str(error).partition("\n")[0] or type(error).__name__}, "oom")
         else:
             summary = f"{type(error).__name__}: {error}".partition("\n")[0]

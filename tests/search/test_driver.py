@@ -1,0 +1,199 @@
+"""The driver's decisions, driven without Ray."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from closed_form import Scripted
+
+from search import conf, events
+from search.driver import Driver, trial_seed
+from search.events import EventLog
+from search.history import History
+from search.proposer import Proposer
+from search.task import Task
+
+MakeDriver = Callable[..., Driver]
+
+
+@pytest.fixture
+def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
+    """Makes a driver whose configurations come from a list, or from a task's own sampler."""
+    logs = []
+
+    def make(
+        configs: list[dict[str, Any]] | None = None, epochs: int = 9, grace: int = 1, task: Task | None = None
+    ) -> Driver:
+        logs.append(EventLog(tmp_path / events.FILE_NAME))
+        proposer: Any = Scripted(configs or [])
+        if task is not None:
+            proposer = Proposer(task.space, "tpe", 0, task.references)
+        task = task or conf.load("digits", {"epochs": epochs, "grace": grace}, [])
+        return Driver(task, logs[-1], History(), proposer, num_samples=len(configs or "123"), seed=0)
+
+    yield make
+    for log in logs:
+        log.close()
+
+
+def message(trial: int, epochs: list[int], value: float, ending: str | None = None, **more: Any) -> dict[str, Any]:
+    curve = [
+        {
+            "index": index,
+            "train_loss": 1.0,
+            "train_error": 0.5,
+            "val_loss": value,
+            "val_error": 0.1,
+            "seconds": 0.1,
+            "lr": 0.1,
+        }
+        for index in epochs
+    ]
+    return {"trial": trial, "epochs": curve, "best": curve[-1] if curve else None, "value": value, "ending": ending,
+            "worker": None, **more}  # fmt: skip
+
+
+def pass_on(driver: Driver, report: dict[str, Any]) -> bool:
+    """What Ray does with a report: the stopper first, then, unless that stops it, the scheduler."""
+    return driver.report(report) or driver.judge(report)
+
+
+def test_a_proposal_is_in_the_log_before_it_is_given_out(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}])
+    proposal = driver.propose()
+    (event,) = events.read(driver.log.path)
+    assert (event["event"], event["trial"], event["config"]) == ("proposal", 0, proposal["config"])
+    assert proposal["seed"] == trial_seed(0, 0) != driver.propose()["seed"]
+    assert driver.propose() is None
+
+
+def test_a_weak_trial_stops_at_its_rung_and_nowhere_else(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}] * 3, grace=3)
+    for _ in range(3):
+        driver.propose()
+    assert not pass_on(driver, message(0, [1, 2, 3], 0.5))
+    assert not pass_on(driver, message(1, [1, 2], 0.9))
+    assert pass_on(driver, message(1, [3], 0.9))
+    assert not pass_on(driver, message(2, [1, 2, 3], 0.4))
+    trial = driver.history.trials[1]
+    assert (trial.state, trial.reason) == ("pruned", "rung 3: val_loss 0.9 missed the cut-off 0.5")
+    told, _, rungs = driver.proposer.told[1]
+    assert (told.optuna, rungs) == ("PRUNED", {3: 0.9})
+
+
+@pytest.mark.parametrize(
+    ("ending", "optuna", "rungs"),
+    [("completed", "COMPLETE", {}), ("diverged", "PRUNED", {}), ("oom", "PRUNED", {}), ("failed", "FAIL", {})],
+)
+def test_an_ending_is_told_once(make_driver: MakeDriver, ending: str, optuna: str, rungs: dict[int, float]) -> None:
+    driver = make_driver([{}])
+    driver.propose()
+    assert driver.report(message(0, [1, 2], 0.3, ending, reason="so"))
+    assert driver.report(message(0, [], 0.3, "failed", reason="again"))
+    told, value, given = driver.proposer.told[0]
+    assert (told.optuna, value, given) == (optuna, 0.3, rungs)
+    assert driver.history.trials[0].state == ending
+
+
+def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}] * 3, epochs=20, grace=2)
+    for _ in range(3):
+        driver.propose()
+    for milestone in (2, 6, 18):
+        assert not pass_on(driver, message(0, [milestone], 0.3))
+    assert driver.report(message(1, [5], 0.2, "converged"))
+    assert driver.report(message(2, [5], 0.9, "converged"))
+    told, _, _ = driver.proposer.told[1]
+    assert told.optuna == "COMPLETE"
+    told, _, rungs = driver.proposer.told[2]
+    assert (told.optuna, rungs) == ("PRUNED", {2: 0.9})
+
+
+def test_epochs_seen_again_after_a_restart_are_dropped(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}])
+    driver.propose()
+    driver.report(message(0, [1, 2, 3], 0.5))
+    driver.worker_died(0, "ActorDiedError")
+    driver.report(message(0, [2, 3, 4], 0.4))
+    trial = driver.history.trials[0]
+    assert [epoch["index"] for epoch in trial.curve] == [1, 2, 3, 4]
+    assert [epoch["val_loss"] for epoch in trial.curve] == [0.5, 0.5, 0.5, 0.4]
+
+
+def test_a_trial_given_up_after_its_workers_deaths_has_failed(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}])
+    assert driver.propose()
+    assert driver.propose()
+    for _ in range(2):
+        driver.worker_died(0, "ActorDiedError")
+    driver.lost(0)
+    driver.worker_died(1, "OutOfMemoryError")
+    driver.lost(1)
+    states = [(trial.state, trial.reason) for trial in driver.history.trials.values()]
+    assert states == [("failed", "worker died, 2 times: ActorDiedError"), ("oom", "worker died: OutOfMemoryError")]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "stops"),
+    [
+        (["KeyError: a (x.py:3)", "KeyError: b (x.py:3)", "KeyError: (c) (x.py:3)"], True),
+        (["KeyError: a (x.py:3)", "KeyError: a (x.py:4)", "KeyError: a (x.py:3)"], False),
+        (["KeyError: a (x.py:3)", "ValueError: a (x.py:3)", "KeyError: a (x.py:3)"], False),
+        (["KeyError: a (x.py:3)", None, "KeyError: a (x.py:3)"], False),
+        ([None, "KeyError: a (x.py:3)", "KeyError: a (x.py:3)", "KeyError: a (x.py:3)"], False),
+    ],
+)
+def test_the_search_stops_when_its_first_three_trials_fail_alike(
+    make_driver: MakeDriver, reasons: list[str | None], stops: bool
+) -> None:
+    driver = make_driver([{}] * 4)
+    for number, reason in enumerate(reasons):
+        driver.propose()
+        driver.report(message(number, [1], 0.5, "failed" if reason else "completed", reason=reason or ""))
+    assert (driver.stopping, driver.failure is not None) == (stops, stops)
+    if stops:
+        assert driver.propose() is None
+
+
+def test_what_still_runs_is_cancelled_and_tells_the_sampler_nothing(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}])
+    assert driver.propose()
+    assert driver.propose()
+    driver.report(message(0, [1], 0.5, "completed"))
+    driver.cancel_running("interrupted")
+    assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
+    assert driver.proposer.told[1][0].optuna == "FAIL"
+
+
+def test_the_log_alone_gives_the_same_history(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}])
+    assert driver.propose()
+    assert driver.propose()
+    pass_on(driver, message(0, [1], 0.5, worker={"node": "n", "pid": 1, "gpus": 0}))
+    driver.checkpoint(0, "trials/00000/checkpoint_000000", {"index": 1, "val_loss": 0.5, "val_error": 0.1})
+    pass_on(driver, message(1, [1], 0.7))
+    driver.report(message(0, [2], 0.4, "completed"))
+    assert History(events.read(driver.log.path)).trials == driver.history.trials
+
+
+def test_a_reference_inside_the_space_is_the_first_proposal_and_counts(make_driver: MakeDriver, tmp_path: Path) -> None:
+    document = tmp_path / "mine.yaml"
+    document.write_text(
+        "dataset: digits\nepochs: 3\nmodels: {mlp: {widths: {choice: [[8], [16]]}}}\n"
+        "space:\n  lr: {low: 1e-4, high: 1e-1, log: true}\n"
+        "  optimizer: {choice: {adam: {}, sgd: {momentum: {low: 0, high: 0.9}}}}\n"
+        "references: [{name: by hand, config: {model: mlp, widths: [16], lr: 0.01}},"
+        " {name: outside, config: {model: mlp, widths: [99]}}]\n"
+    )
+    task = conf.load(str(document), {}, [])
+    driver = make_driver(task=task)
+    first = driver.propose()["config"]
+    assert (first["mlp.widths"], first["lr"], first["optimizer"]) == ([16], 0.01, "adam")
+    assert driver.propose() is not None
+    assert driver.propose() is not None
+    assert driver.propose() is None
+    origins = [event["origin"] for event in events.read(driver.log.path)]
+    assert origins == ["by hand", "sampler", "sampler"]
+    json.dumps(first)

@@ -1,0 +1,265 @@
+"""Trials on a real Ray, most of them in closed form."""
+
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import closed_form
+import numpy as np
+import pytest
+from closed_form import DiesOnce, Scripted, make_closed_form, tiny_dataset
+
+from datasets import Dataset, Examples, Fold, digits
+from search import cluster, conf, events
+from search.driver import Driver
+from search.events import EventLog
+from search.history import History, TrialResult
+from trainables.trial import MakeLearning, Plan, torch_learning
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+RunScript = Callable[..., Driver]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_cluster() -> Iterator[None]:
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(closed_form)
+    cluster.connect(None)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> Iterator[RunScript]:
+    """Runs trials of given configurations, one after the other or side by side."""
+    from search.tuning import run_trials
+
+    logs = []
+
+    def run(
+        configs: list[dict[str, Any]],
+        *,
+        slots: int = 1,
+        epochs: int = 9,
+        patience: int = 100,
+        grace: int = 9,
+        dataset: Dataset | None = None,
+        make_learning: MakeLearning = make_closed_form,
+        seconds_between_reports: float = 1.0,
+    ) -> Driver:
+        task = conf.load("digits", {"epochs": epochs, "grace": grace}, [])
+        logs.append(EventLog(tmp_path / events.FILE_NAME))
+        proposer: Any = Scripted(configs)
+        driver = Driver(task, logs[-1], History(), proposer, num_samples=len(configs), seed=0)
+        plan = Plan(
+            epochs=epochs,
+            patience=patience,
+            metric="val_loss",
+            milestones=task.milestones,
+            seconds_between_reports=seconds_between_reports,
+        )
+        run_trials(driver, (dataset or tiny_dataset()).blind(), plan, tmp_path, slots, make_learning)
+        return driver
+
+    yield run
+    for log in logs:
+        log.close()
+
+
+def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: RunScript) -> None:
+    driver = run_script(
+        [
+            {"level": 1.0},
+            {"level": 2.0},
+            {"level": 0.5, "flat_after": 4},
+            {"level": 0.4, "fate": "diverge", "at": 3},
+            {"level": 0.4, "fate": "out of memory", "at": 3},
+            {"level": 0.4, "fate": "raise", "at": 3},
+            {"level": 0.3},
+        ],
+        patience=4,
+        grace=3,
+    )
+    trials = list(driver.history.trials.values())
+    assert [(trial.state, trial.epochs) for trial in trials] == [
+        ("completed", 9),
+        ("pruned", 3),
+        ("converged", 8),
+        ("diverged", 0),
+        ("oom", 0),
+        ("failed", 0),
+        ("completed", 9),
+    ]
+    assert trials[4].reason == "CUDA out of memory. Tried to allocate 20 GiB."
+    assert trials[5].reason.startswith("KeyError: 'no such thing' (closed_form.py:")
+    optuna = [driver.proposer.told[trial.id][0].optuna for trial in trials]
+    assert optuna == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED", "PRUNED", "FAIL", "COMPLETE"]
+    assert len({(worker["node"], worker["pid"]) for trial in trials for worker in trial.workers}) == 1
+    assert [len(trial.workers) for trial in trials[:3]] == [1, 1, 1]
+
+
+def test_as_many_workers_as_slots(run_script: RunScript) -> None:
+    driver = run_script([{"level": level} for level in np.linspace(2, 1, 12)], slots=2, grace=3)
+    pids = {worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers}
+    assert len(pids) <= 2
+    assert driver.history.counts() == {"completed": 12}
+
+
+def test_a_killed_worker_costs_nothing_that_was_saved(run_script: RunScript, tmp_path: Path) -> None:
+    configs = [{"fate": "die once", "at": 6, "marker": str(tmp_path / "died")}, {"fate": "die", "at": 2}]
+    driver = run_script(configs, seconds_between_reports=0.0)
+    first, second = driver.history.trials.values()
+    assert (first.state, first.epochs, len(first.workers), len(first.deaths)) == ("completed", 9, 2, 1)
+    assert [epoch["index"] for epoch in first.curve] == list(range(1, 10))
+    assert second.state == "failed"
+    assert second.reason.startswith("worker died, 4 times: ")
+
+
+def test_the_first_three_alike_end_the_search(run_script: RunScript) -> None:
+    driver = run_script([{"fate": "raise", "at": 1}] * 30)
+    assert driver.failure is not None
+    assert "KeyError" in driver.failure.traceback
+    assert len(driver.history.trials) <= 4
+
+
+def test_stopping_cancels_what_runs_within_seconds(run_script: RunScript) -> None:
+    """A trial in the middle of a long epoch can't be asked; its worker is ended."""
+    import threading
+
+    drivers: list[Driver] = []
+    report = Driver.report
+
+    def remember(driver: Driver, message: dict[str, Any]) -> bool:
+        drivers.append(driver)
+        return report(driver, message)
+
+    stopped: list[float] = []
+
+    def stop_when_hanging() -> None:
+        while not (drivers and drivers[0].history.trials.get(1)):
+            time.sleep(0.05)
+        time.sleep(2)
+        stopped.append(time.monotonic())
+        drivers[0].stopping = True
+
+    thread = threading.Thread(target=stop_when_hanging)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Driver, "report", remember)
+        driver = run_script([{}, {"fate": "hang", "at": 1}])
+    thread.join()
+    assert time.monotonic() - stopped[0] < 10
+    driver.cancel_running("interrupted")
+    assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
+
+
+NOISY = {
+    "model": "cnn",
+    "channels": [4],
+    "widths": [8],
+    "batch_norm": True,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "schedule": "one_cycle",
+    "lr": 0.05,
+    "dropout": 0.2,
+    "affine": 0.4,
+    "shift": 0.1,
+    "erase": 0.1,
+    "batch_size": 32,
+}
+
+
+def small_digits() -> Dataset:
+    whole = digits.load(Path("/nowhere"))
+    examples = Examples(whole.development.inputs[:300], whole.development.targets[:300])
+    return Dataset("digits", whole.classes, examples, (Fold(np.arange(200), np.arange(200, 300)),), whole.test)
+
+
+def figures(trial: TrialResult) -> list[dict[str, Any]]:
+    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in trial.curve]
+
+
+def test_a_killed_training_goes_on_bitwise_as_if_it_had_not_been(run_script: RunScript, tmp_path: Path) -> None:
+    import torch
+
+    from trainables.training import Training
+
+    torch.set_num_threads(1)
+    driver = run_script(
+        [NOISY],
+        epochs=12,
+        dataset=small_digits(),
+        make_learning=DiesOnce(tmp_path / "died"),
+        seconds_between_reports=0.0,
+    )
+    (trial,) = driver.history.trials.values()
+    assert (trial.state, len(trial.deaths)) == ("completed", 1)
+    undisturbed = Training(small_digits().blind(), NOISY, epochs=12, patience=100, seed=trial.seed)
+    expected = [{name: value for name, value in vars(epoch).items() if name != "seconds"} for epoch in undisturbed]
+    assert figures(trial) == expected
+
+
+def test_nothing_that_is_put_into_the_object_store_holds_the_test_split(
+    run_script: RunScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+    from ray.tune.trainable import util
+
+    stored: list[bytes] = []
+    put = ray.put
+
+    def spying_put(value: Any, *args: Any, **kwargs: Any) -> Any:
+        stored.append(ray.cloudpickle.dumps(value))
+        return put(value, *args, **kwargs)
+
+    monkeypatch.setattr(ray, "put", spying_put)
+    monkeypatch.setattr(util.ray, "put", spying_put)
+    dataset = small_digits()
+    assert dataset.test is not None
+    run_script([NOISY], epochs=1, grace=1, dataset=dataset, make_learning=torch_learning)
+    development = [blob for blob in stored if dataset.development.inputs.tobytes() in blob]
+    assert len(development) == 1, "the blind dataset is put once"
+    assert pickle.loads(development[0]).test is None
+    needle = dataset.test.inputs[:1].tobytes()
+    assert not any(needle in blob for blob in stored)
+
+
+ABRUPT = """
+import os, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from pathlib import Path
+import closed_form
+from search import cluster, conf, events
+from search.driver import Driver
+from search.events import EventLog
+from search.history import History
+from trainables.trial import Plan
+import ray
+ray.cloudpickle.register_pickle_by_value(closed_form)
+cluster.connect(None)
+from search.tuning import run_trials
+folder = Path({folder!r})
+task = conf.load("digits", dict(epochs=9, grace=3), [])
+log, proposer = EventLog(folder / events.FILE_NAME), closed_form.Scripted([{{}}])
+driver = Driver(task, log, History(), proposer, num_samples=1, seed=0)
+Driver.judge = lambda self, message: os._exit(7)
+plan = Plan(epochs=9, patience=9, metric="val_loss", milestones=task.milestones)
+run_trials(driver, closed_form.tiny_dataset().blind(), plan, folder, 1, closed_form.make_closed_form)
+"""
+
+
+def test_a_report_outlives_a_driver_that_ends_in_the_scheduler(tmp_path: Path) -> None:
+    script = ABRUPT.format(root=str(ROOT), tests=str(Path(__file__).parent), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 7, done.stderr
+    history = History(events.read(tmp_path / events.FILE_NAME))
+    assert [epoch["index"] for epoch in history.trials[0].curve] == [1, 2, 3]
+    assert history.trials[0].state == "running"
