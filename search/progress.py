@@ -55,8 +55,7 @@ class ProgressView:
         if self._bar:
             self._bar.stop()
             self._bar = None
-        if not self.quiet:
-            self.say(f"{self._ended()}/{self.num_samples}  {self.line()}")
+        self.say(f"{self._ended()}/{self.num_samples}  {self.line(with_rest=False)}")
 
     def say(self, text: str) -> None:
         """One line, unless quiet."""
@@ -69,8 +68,8 @@ class ProgressView:
     def _ended(self) -> int:
         return sum(trial.state != "running" for trial in self.history.trials.values())
 
-    def line(self) -> str:
-        """Counts by state, the best so far, time spent and an estimate of the rest."""
+    def line(self, *, with_rest: bool = True) -> str:
+        """Counts by state, the best so far, time spent and, if wanted, an estimate of the rest."""
         counts = "  ".join(f"{state} {count}" for state, count in sorted(self.history.counts().items()))
         valued = [
             (value, trial) for trial in self.history.trials.values() if (value := trial.figure(self.metric)) is not None
@@ -82,7 +81,7 @@ class ProgressView:
         elapsed = time.monotonic() - self.started
         ended = self._ended()
         left = self.num_samples - ended
-        rest = f", about {duration(elapsed / ended * left)} left" if ended and left else ""
+        rest = f", about {duration(elapsed / ended * left)} left" if with_rest and ended and left else ""
         return f"{counts}{best}  {duration(elapsed)}{rest}"
 
 

@@ -36,7 +36,7 @@ def _transforms(pictures: torch.Tensor, recipe: Recipe) -> torch.Tensor:
 def _kept(pictures: torch.Tensor, share: float) -> torch.Tensor:
     """1 where a picture is kept, 0 in its erased square; shape (examples, 1, height, width)."""
     count, _, height, width = pictures.shape
-    size = max(1, round(share * min(height, width)))
+    size = round(share * min(height, width))
     draws = torch.rand(2, count, 1, device=pictures.device)
     top = (draws[0] * (height - size + 1)).floor()
     left = (draws[1] * (width - size + 1)).floor()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainables.augmentation import augment
 from trainables.epoch import DivergedError, Epoch, Metric
@@ -50,6 +51,7 @@ class Learner:
         self.model: Classifier = build(family, inputs.shape[1:], classes, keywords).to(inputs.device)
         if recipe.normalise == "standard":
             self.model.fit_normalisation(inputs[train])
+        self.averaged = self._moving_average()
         self.parameters = FlatParameters(self.model)
         self.optimizer = make_optimizer(self.parameters, recipe)
         self.best: Epoch | None = None
@@ -70,8 +72,20 @@ class Learner:
         epoch = Epoch(index, train_loss, train_error, val_loss, val_error, time.perf_counter() - started, lr)
         if self.best is None or epoch.rank(self.metric) < self.best.rank(self.metric):
             self.best = epoch
-            self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best_weights = {name: value.clone() for name, value in self._kept_model.state_dict().items()}
         return epoch
+
+    def _moving_average(self) -> AveragedModel | None:
+        decay = self.recipe.average
+        return AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+
+    @property
+    def _kept_model(self) -> Classifier:
+        """What is validated and saved: the averaged weights, or the weights as they are."""
+        if self.averaged is None:
+            return self.model
+        assert isinstance(self.averaged.module, Classifier)
+        return self.averaged.module
 
     def _train(self, index: int) -> tuple[float, float, float]:
         recipe, device = self.recipe, self.inputs.device
@@ -90,7 +104,7 @@ class Learner:
         for piece in order.split(batches_a_piece * size):
             pictures = augment(scaled(self.inputs[piece]), recipe)
             for inputs, targets in zip(pictures.split(size), self.targets[piece].split(size), strict=True):
-                if len(targets) == 1 and count > 1:
+                if len(targets) == 1 < size:
                     continue  # batch normalisation can't learn from a last batch of one
                 lr = learning_rate(recipe, step, steps, self.epochs)
                 self.optimizer.param_groups[0]["lr"] = lr
@@ -102,6 +116,8 @@ class Learner:
                 if recipe.clip:
                     self.parameters.clip(recipe.clip)
                 self.optimizer.step()
+                if self.averaged is not None:
+                    self.averaged.update_parameters(self.model)
                 loss_sum += loss.detach() * len(targets)
                 wrong += (logits.argmax(1) != targets).sum()
                 step += 1
@@ -113,17 +129,16 @@ class Learner:
         return train_loss, wrong.item() / count, lr
 
     def _validate(self) -> tuple[float, float]:
-        logits = predict_logits(self.model, self.val_inputs)
+        logits = predict_logits(self._kept_model, self.val_inputs)
         loss = functional.cross_entropy(logits, self.val_targets).item()
         return loss, (logits.argmax(1) != self.val_targets).float().mean().item()
 
     def state(self) -> dict[str, Any]:
         """Best weights with their epoch, and all that is needed to go on; plain types and tensors."""
-        return {
-            "best": self.best_weights,
-            "epoch": asdict(self.best) if self.best else None,
-            "resume": {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()},
-        }
+        resume = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if self.averaged is not None:
+            resume["averaged"] = self.averaged.state_dict()
+        return {"best": self.best_weights, "epoch": asdict(self.best) if self.best else None, "resume": resume}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Goes on from what ``state()`` gave."""
@@ -131,6 +146,8 @@ class Learner:
         self.best = Epoch(**state["epoch"]) if state["epoch"] else None
         self.model.load_state_dict(state["resume"]["model"])
         self.optimizer.load_state_dict(state["resume"]["optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["resume"]["averaged"])
 
 
 @torch.inference_mode()

@@ -30,12 +30,14 @@ class Recipe:
     """Share of the target's probability spread over all classes, in the training loss only."""
     clip: float = 0.0
     """Largest norm of the whole gradient; 0 clips nothing."""
+    average: float = 0.0
+    """Decay a step of a moving average of the weights, which is what is validated and kept; 0 averages nothing."""
     affine: float = 0.0
     """Augmentation strength 0 to 1: random rotation, scale and shear (up to 30°, 30 % and 0.3 at 1)."""
     shift: float = 0.0
     """Augmentation: largest random shift in each direction, as a share of the side."""
     erase: float = 0.0
-    """Augmentation: side of a randomly placed erased square, as a share of the picture's side."""
+    """Augmentation: side of a randomly placed erased square, as a share of the picture's, rounded to whole pixels."""
     normalise: Literal["none", "standard"] = "none"
     """``standard``: channels have mean 0 and deviation 1 over the training examples."""
     mixed_precision: bool = True

@@ -1,0 +1,153 @@
+"""Recording from an event log alone, and a search whose tracking server has stopped answering."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import events, results
+from search.events import EventLog
+from search.recorder import Recorder
+from search.run import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_log(folder: Path, endings: tuple[str, ...]) -> None:
+    """The log of a finished search with a trial an ending, of three epochs each."""
+    log = EventLog(folder / events.FILE_NAME)
+    facts = {"name": "small", "task": "digits", "seed": 1, "command": "python -m search.run digits", "versions": {}}
+    facts |= {"experiment": "digits", "dataset_digest": "abc", "git_commit": None, "git_dirty": None, "conf": {}}
+    log.append("search", **facts, options={"seed": 1})
+    for trial, state in enumerate(endings):
+        log.append("proposal", trial=trial, seed=trial, config={"model": "mlp", "lr": 0.1}, parameters={"lr": 0.1})
+        log.append("start", trial=trial, worker={"node": "here", "pid": 1, "gpus": 0})
+        figures = {"train_loss": 1.0, "train_error": 0.5, "val_error": 0.1, "seconds": 0.1, "lr": 0.1}
+        curve = [{"index": index, "val_loss": 1 / index, **figures} for index in (1, 2, 3)]
+        log.append("report", trial=trial, epochs=curve[:2], best=curve[1])
+        log.append("report", trial=trial, epochs=curve[1:], best=curve[2])
+        log.append("ending", trial=trial, state=state, reason="so")
+    log.append("end", wall_seconds=1.0, interrupted=False)
+    log.close()
+
+
+def record(folder: Path, uri: str) -> bool:
+    recorder = Recorder(folder, uri)
+    recorder.start()
+    return recorder.finish(60)
+
+
+def recorded(uri: str) -> list[tuple[Any, ...]]:
+    """Every run with its status, state and validation losses, sorted."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    rows = []
+    for run in runs:
+        losses = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, "val_loss")]
+        rows.append((run.data.tags.get("rungs.trial", ""), run.info.status, run.data.tags.get("state"), sorted(losses)))
+    return sorted(rows)
+
+
+@pytest.mark.slow
+def test_recording_twice_changes_nothing(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    write_log(tmp_path, ("completed", "pruned", "oom", "cancelled"))
+    assert record(tmp_path, uri)
+    once = recorded(uri)
+    losses = [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    assert once == [
+        ("", "FINISHED", None, []),
+        ("0", "FINISHED", "completed", losses),
+        ("1", "KILLED", "pruned", losses),
+        ("2", "FAILED", "oom", losses),
+        ("3", "KILLED", "cancelled", losses),
+    ]
+    assert record(tmp_path, uri)
+    assert recorded(uri) == once
+
+
+def test_a_store_that_cannot_be_used_is_told_and_waited_for_no_longer_than_said(tmp_path: Path) -> None:
+    write_log(tmp_path, ("completed",))
+    recorder = Recorder(tmp_path, "sqlite:////proc/none/mlflow.db")
+    recorder.start()
+    started = time.monotonic()
+    assert not recorder.finish(6)
+    assert time.monotonic() - started < 8
+    assert recorder.problem
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A real MLflow server: its address and the process group it runs in."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    with (tmp_path / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, start_new_session=True)
+    uri = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{uri}/health", timeout=1).close()
+            break
+        except OSError:
+            assert process.poll() is None, (tmp_path / "server.log").read_text()
+            time.sleep(0.1)
+    yield uri, process.pid
+    os.killpg(process.pid, signal.SIGCONT)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_a_search_does_not_wait_for_a_server_that_stops(
+    server: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ray.tune.execution.tune_controller import TuneController
+
+    uri, group = server
+    monkeypatch.setattr(results, "RECORDING_SECONDS", 3.0)
+    steps: list[float] = []
+    step = TuneController.step
+
+    def noted_step(controller: Any) -> None:
+        steps.append(time.monotonic())
+        step(controller)
+
+    monkeypatch.setattr(TuneController, "step", noted_step)
+    log = tmp_path / "runs/stopped" / events.FILE_NAME
+
+    def stop_after_the_first_ending() -> None:
+        while not (log.exists() and '"ending"' in log.read_text()):
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGSTOP)
+
+    thread = threading.Thread(target=stop_after_the_first_ending)
+    thread.start()
+    arguments = ["--num-samples", "8", "--epochs", "6", "--grace", "6", "--runs-dir", str(tmp_path / "runs"), "--quiet"]
+    code = main(["digits", *arguments, "--name", "stopped", "--model", "mlp", "--tracking-uri", uri])
+    thread.join()
+    out = capsys.readouterr().out
+    longest = max(after - before for before, after in pairwise(steps))
+    print(f"longest wait of the driver between two of its steps: {longest:.2f} s")
+    assert code == 0
+    assert longest < 5
+    assert "MLflow is not complete" in out
+    assert str(log) in out
+    assert sum(event["event"] == "ending" for event in events.read(log)) == 8
+    shutil.rmtree(tmp_path / "runs")

@@ -1,0 +1,207 @@
+"""The whole command, in this process: a search from the command line to the tested winner, and what bad input gets."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datasets import digits
+from search import events
+from search.history import History
+from search.run import main
+
+SMALL = ["--num-samples", "5", "--epochs", "4", "--grace", "1", "--set", "mlp.widths=[32]", "--set", "cnn.channels=[4]",
+         "--set", "cnn.widths=[16]"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs folder of one small search, named ``small``."""
+    runs = tmp_path_factory.mktemp("runs")
+    code = main(["digits", *SMALL, "--runs-dir", str(runs), "--name", "small", "--seed", "3", "--quiet"])
+    assert code == 0
+    return runs
+
+
+@pytest.fixture
+def summary(finished: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((finished / "small/summary.json").read_text())
+    return result
+
+
+@pytest.mark.slow
+def test_the_summary_keeps_its_contract(summary: dict[str, Any]) -> None:
+    assert summary["schema_version"] == 1
+    assert set(summary) >= {
+        "schema_version", "name", "task", "seed", "started", "wall_seconds", "command", "trials", "counts",
+        "epochs_trained", "test", "best", "confirmed", "tracking_uri", "experiment",
+    }  # fmt: skip
+    assert set(summary["trials"][0]) >= {
+        "id", "model", "state", "reason", "epochs", "config", "val_loss", "val_error", "seconds", "mlflow_run_id",
+    }  # fmt: skip
+    assert set(summary["test"][0]) >= {"trial", "model", "chosen", "error", "loss", "f1", "interval", "checkpoint"}
+    assert set(summary["best"]) >= {"trial", "model", "val_loss", "test_error", "config"}
+    assert (summary["name"], summary["task"], summary["seed"], summary["confirmed"]) == ("small", "digits", 3, None)
+    assert len(summary["trials"]) == sum(summary["counts"].values()) == 5
+    assert summary["command"].startswith("python -m search.run digits --num-samples 5")
+
+
+@pytest.mark.slow
+def test_the_winner_is_validations_and_its_file_gives_its_test_error(finished: Path, summary: dict[str, Any]) -> None:
+    from trainables.training import load_checkpoint, probabilities
+
+    winner = next(test for test in summary["test"] if test["chosen"] == "winner")
+    assert (
+        winner["trial"] == min(summary["trials"], key=lambda trial: trial["val_loss"])["id"] == summary["best"]["trial"]
+    )
+    test = digits.load(finished).test
+    assert test is not None
+    best = load_checkpoint(finished / "small/best.pt")
+    predictions = probabilities(best, test.inputs).argmax(1)
+    assert np.mean(predictions != test.targets) == pytest.approx(winner["error"])
+    assert all("resume" not in fold for fold in best["folds"])
+    assert best["config"] == summary["best"]["config"]
+
+
+@pytest.mark.slow
+def test_the_test_split_was_opened_once_after_the_last_trial(finished: Path) -> None:
+    log = list(events.read(finished / "small/events.jsonl"))
+    kinds = [event["event"] for event in log]
+    assert kinds[0] == "search"
+    assert kinds[-1] == "end"
+    assert kinds.count("opening") == 1
+    assert kinds.index("opening") > max(place for place, kind in enumerate(kinds) if kind == "ending")
+    assert log[kinds.index("opening")]["number"] == 1
+
+
+@pytest.mark.slow
+def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Path, summary: dict[str, Any]) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=summary["tracking_uri"])
+    history = History(events.read(finished / "small/events.jsonl"))
+    experiment = client.get_experiment_by_name(summary["experiment"])
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = {int(run.data.tags["rungs.trial"]): run for run in runs if "mlflow.parentRunId" in run.data.tags}
+    assert children.keys() == history.trials.keys()
+    for trial in summary["trials"]:
+        run = children[trial["id"]]
+        assert run.info.run_id == trial["mlflow_run_id"]
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["state"] == trial["state"]
+        for name in ("train_loss", "val_loss", "val_error", "lr"):
+            recorded = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
+            assert sorted(recorded) == [(epoch["index"], epoch[name]) for epoch in history.trials[trial["id"]].curve]
+        assert "lr" in run.data.params or any(name.endswith(".lr") for name in run.data.params)
+        assert "batch_norm" not in run.data.params, "what was fixed is no param"
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["test_error"] == summary["best"]["test_error"]
+    artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
+    names = {"summary.json", "trials.csv", "best.pt", "confusion.png", "curves.png", "conf.yaml", "versions.json"}
+    assert artifacts == names
+    assert str(finished) in experiment.artifact_location
+
+
+@pytest.mark.slow
+def test_a_row_a_trial_in_the_table(finished: Path, summary: dict[str, Any]) -> None:
+    with (finished / "small/trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == [trial["state"] for trial in summary["trials"]]
+    assert all(row["lr"] or row["sgd.lr"] or row["adamax.lr"] for row in rows)
+
+
+@pytest.mark.slow
+def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of one example can't be normalised: each such trial fails, and three alike from the start end the search."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    arguments = ["digits", "--num-samples", "9", "--epochs", "1", "--runs-dir", str(tmp_path), "--json", "--quiet"]
+    assert main([*arguments, "--set", "batch_size=1"]) == 1
+    out, err = capsys.readouterr()
+    summary = json.loads(out)
+    assert summary["tracking_uri"].endswith("elsewhere.db")
+    assert set(summary["counts"]) <= {"failed", "cancelled"}
+    assert 3 <= len(summary["trials"]) <= 5
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith(
+        "error: the first trials all ended with ValueError: Expected more than 1 value"
+    )
+    assert summary["best"] is None
+
+
+def test_a_dry_run_says_what_it_would_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["digits", "--dry-run", "--num-samples", "10", "--epochs", "9", "--grace", "1", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["plan"]["rungs"] == [1, 3]
+    assert plan["plan"]["most epochs"] == 90
+    assert plan["plan"]["dataset"]["test"] == 447
+    assert plan["conf"]["epochs"] == 9
+    assert main(["digits", "--dry-run", "--set", "lr=0.002"]) == 0
+    assert "lr: 0.002" in capsys.readouterr().out
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    """A port where nobody listens."""
+    import socket
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["digist"], "error: no task 'digist' in conf/ (did you mean digits?"),
+        (["no/such.yaml"], "error: no file no/such.yaml"),
+        (["digits", "--num-sample", "3"], "error: unrecognized arguments: --num-sample 3"),
+        (["digits", "--num-samples", "0"], "error: argument --num-samples: must be a whole number from 1, not '0'"),
+        (["digits", "--model", "mpl"], "error: --model mpl: not in "),
+        (["digits", "--set", "lr=fast"], "space.lr: must be a number, not 'fast'"),
+        (["digits", "--set", "lrr=1"], "space.lrr: no such setting (did you mean lr?"),
+        (["digits", "--epochs", "3", "--grace", "5"], "grace: 5 is more than epochs, 3"),
+        (["digits", "--set", "dataset.train=1700"], "train 1700 and val 350 must be positive and leave some"),
+        (["digits", "--name", "a/b"], "error: argument --name: must be letters, digits"),
+        (["digits", "--ray-address", "ray://head:10001"], "'ray job submit'"),
+        (["digits", "--ray-address", "127.0.0.1:{port}"], "error: --ray-address 127.0.0.1:{port}: no Ray cluster answers"),
+        (["digits", "--tracking-uri", "http://127.0.0.1:{port}"], "no MLflow server answers there"),
+        (["digits", "--tracking-uri", "ftp://x"], "must be http(s)://HOST:PORT"),
+        (["digits", "--runs-dir", "/proc/none"], "error: --runs-dir /proc/none: cannot be made"),
+        (["digits", "--gpus-per-trial", "64"], "error: no node has what a trial asks for"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], dead_port: int
+) -> None:
+    arguments = [argument.format(port=dead_port) for argument in arguments]
+    if "--runs-dir" not in arguments:
+        arguments += ["--runs-dir", str(tmp_path / "runs")]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert said.format(port=dead_port) in err
+    left = [path for path in (tmp_path / "runs").glob("*") if path.name != "mlflow.db"]
+    assert left == []
+
+
+def test_a_used_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    assert main(["digits", "--runs-dir", str(tmp_path), "--name", "mine"]) == 2
+    assert f"error: --name mine: {tmp_path / 'mine'} exists" in capsys.readouterr().err
+
+
+def test_an_unwritable_runs_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["digits", "--runs-dir", str(file)]) == 2
+    assert "cannot be made" in capsys.readouterr().err
+    shutil.rmtree(tmp_path)

@@ -1,0 +1,185 @@
+import optuna
+import pytest
+from optuna.trial import FixedTrial
+
+from search.space import Choice, Fixed, Range, label, nodes, parameters_of, propose, searched
+
+OPTIMIZER = Choice(
+    ("adam", "sgd"),
+    {
+        "adam": {"weight_decay": Range(1e-6, 1e-3, log=True)},
+        "sgd": {"momentum": Range(0.8, 0.98), "nesterov": Fixed(value=True)},
+    },
+)
+SPACE = {
+    "model": Choice(
+        ("mlp", "cnn"),
+        {
+            "mlp": {"widths": Choice(([64], [128, 64]), {})},
+            "cnn": {"channels": Fixed([16, 32]), "dropout": Range(0.0, 0.2)},
+        },
+    ),
+    "optimizer": OPTIMIZER,
+    "lr": Range(1e-3, 1e-1, log=True),
+    "batch_size": Range(16, 64, step=16, integer=True),
+    "dropout": Range(0.0, 0.5, step=0.1),
+    "clip": Fixed(1.0),
+    "normalise": Choice(("standard",), {}),
+}
+MLP_ADAM = {
+    "model": "mlp",
+    "mlp.widths": "[128,64]",
+    "optimizer": "adam",
+    "adam.weight_decay": 1e-4,
+    "lr": 0.01,
+    "batch_size": 32,
+    "dropout": 0.3,
+}
+CNN_SGD = {"model": "cnn", "cnn.dropout": 0.1, "optimizer": "sgd", "sgd.momentum": 0.9, "lr": 0.01, "batch_size": 16}
+
+
+def many_proposals(space, count=200):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [(propose(space, trial), trial.params) for trial in (study.ask() for _ in range(count))]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_optuna():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "config"),
+    [
+        (MLP_ADAM, MLP_ADAM | {"mlp.widths": [128, 64], "clip": 1.0, "normalise": "standard"}),
+        (CNN_SGD, CNN_SGD | {"cnn.channels": [16, 32], "sgd.nesterov": True, "clip": 1.0, "normalise": "standard"}),
+    ],
+    ids=["mlp and adam", "cnn, whose dropout hides the shared one, and sgd"],
+)
+def test_proposal_has_the_keys_of_the_chosen_alternatives_only(parameters, config):
+    assert propose(SPACE, FixedTrial(parameters)) == config
+
+
+def test_proposals_stay_in_their_ranges_and_choices():
+    for config, parameters in many_proposals(SPACE):
+        assert ("cnn.dropout" in config) == (config["model"] == "cnn") == ("dropout" not in config)
+        assert ("adam.weight_decay" in config) == (config["optimizer"] == "adam")
+        assert ("sgd.momentum" in config) == ("sgd.nesterov" in config) == (config["optimizer"] == "sgd")
+        assert 1e-3 <= config["lr"] <= 1e-1
+        assert config["batch_size"] in (16, 32, 48, 64)
+        assert isinstance(config["batch_size"], int)
+        assert config.get("mlp.widths") in ([64], [128, 64], None)
+        assert config.get("dropout", 0) in [pytest.approx(tenth / 10) for tenth in range(6)]
+        assert parameters.keys() == config.keys() - {"cnn.channels", "sgd.nesterov", "clip", "normalise"}
+
+
+def test_log_range_is_drawn_on_a_log_scale():
+    rates = [config["lr"] for config, _ in many_proposals({"lr": Range(1e-4, 1.0, log=True)})]
+    assert 0.4 < sum(rate < 1e-2 for rate in rates) / len(rates) < 0.6
+
+
+def test_alternatives_may_hold_alternatives():
+    inner = Choice(("step", "constant"), {"step": {"every": Range(1, 9, integer=True)}, "constant": {}})
+    space = {"optimizer": Choice(("adam", "sgd"), {"adam": {"schedule": inner}, "sgd": {}})}
+    parameters = {"optimizer": "adam", "adam.schedule": "step", "step.every": 3}
+    assert propose(space, FixedTrial(parameters)) == parameters
+    assert propose(space, FixedTrial({"optimizer": "sgd"})) == {"optimizer": "sgd"}
+    assert [key for key, _ in nodes(space)] == ["optimizer", "adam.schedule", "step.every"]
+
+
+def test_alternative_named_by_a_decimal_number_hides_the_shared_key():
+    space = {
+        "clip": Choice((0.5, 0.0), {"0.5": {"lr": Range(0.1, 1.0)}, "0.0": {}}),
+        "lr": Range(1e-3, 1e-2),
+    }
+    assert propose(space, FixedTrial({"clip": 0.5, "0.5.lr": 0.7, "lr": 0.002})) == {"clip": 0.5, "0.5.lr": 0.7}
+    assert parameters_of(space, {"clip": 0.5, "lr": 0.7}) == {"clip": 0.5, "0.5.lr": 0.7}
+
+
+def test_searched_are_the_keys_that_vary():
+    assert searched(SPACE) == [
+        *("model", "mlp.widths", "cnn.dropout", "optimizer", "adam.weight_decay", "sgd.momentum"),
+        *("lr", "batch_size", "dropout"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([128, 64], "[128,64]"),
+        ((128, 64), "[128,64]"),
+        ([], "[]"),
+        ([[1, 2], [0.5]], "[[1,2],[0.5]]"),
+        ("adam", "adam"),
+        (3, 3),
+        (0.5, 0.5),
+        (False, False),
+        (None, None),
+    ],
+)
+def test_label_is_the_value_or_a_list_as_json(value, expected):
+    assert label(value) == expected
+    assert type(label(value)) is type(expected)
+
+
+INSIDE_MLP = {
+    "model": "mlp",
+    "widths": [128, 64],
+    "optimizer": "adam",
+    "weight_decay": 1e-6,
+    "lr": 1e-1,
+    "batch_size": 32,
+    "dropout": 0.5,
+    "clip": 1.0,
+    "normalise": "standard",
+    "momentum": 0.1,
+    "nesterov": False,
+    "channels": [1],
+}
+INSIDE_CNN = INSIDE_MLP | {
+    "model": "cnn",
+    "channels": [16, 32],
+    "dropout": 0.2,
+    "optimizer": "sgd",
+    "momentum": 0.9,
+    "nesterov": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameters"),
+    [
+        (INSIDE_MLP, MLP_ADAM | {"adam.weight_decay": 1e-6, "lr": 1e-1, "dropout": 0.5}),
+        (INSIDE_CNN, CNN_SGD | {"cnn.dropout": 0.2, "lr": 1e-1, "batch_size": 32}),
+        (INSIDE_MLP | {"lr": 0.2}, None),
+        (INSIDE_MLP | {"lr": 1e-4}, None),
+        (INSIDE_MLP | {"widths": [64, 64]}, None),
+        (INSIDE_MLP | {"optimizer": "adamw"}, None),
+        (INSIDE_MLP | {"weight_decay": 0.0}, None),
+        (INSIDE_MLP | {"clip": 0.0}, None),
+        (INSIDE_MLP | {"normalise": "none"}, None),
+        (INSIDE_MLP | {"model": "resnet"}, None),
+        (INSIDE_MLP | {"lr": [0.1]}, None),
+        (INSIDE_CNN | {"channels": [16, 64]}, None),
+        (INSIDE_CNN | {"dropout": 0.5}, None),
+        (INSIDE_CNN | {"nesterov": False}, None),
+        (INSIDE_MLP | {"batch_size": 33}, None),
+        (INSIDE_MLP | {"dropout": 0.25}, None),
+    ],
+)
+def test_parameters_of_a_configuration_or_none_where_it_lies_outside(settings, parameters):
+    assert parameters_of(SPACE, settings) == parameters
+
+
+def test_what_is_proposed_lies_inside_with_the_parameters_it_was_proposed_by():
+    for config, parameters in many_proposals(SPACE):
+        settings = INSIDE_MLP | {key.rpartition(".")[2]: value for key, value in config.items()}
+        assert parameters_of(SPACE, settings) == pytest.approx(parameters)
+
+
+def test_parameters_inside_are_proposed_again_when_enqueued():
+    for settings in (INSIDE_MLP, INSIDE_CNN):
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        study.enqueue_trial(parameters_of(SPACE, settings))
+        config = propose(SPACE, study.ask())
+        assert {key.rpartition(".")[2]: value for key, value in config.items()}.items() <= settings.items()
