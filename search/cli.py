@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,13 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists the options")
 
 
-def _number(kind: type, low: float, what: str) -> Callable[[str], float]:
+def _number(kind: type, low: float, what: str, high: float = sys.float_info.max) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = kind(text)
         except ValueError:
             value = None
-        if value is None or not low <= value < float("inf"):
+        if value is None or not low <= value <= high:
             raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
         return float(value) if kind is float else value
 
@@ -63,12 +64,11 @@ def _name(text: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The parser; its errors are ``UserError``."""
-    count, natural = _number(int, 1, "a whole number from 1"), _number(int, 0, "a whole number from 0")
+    count = _number(int, 1, "a whole number from 1")
     result = _Parser(
         prog="python -m search.run",
         description="Search the hyperparameters of a classification task: Optuna proposes, Ray Tune trains, ASHA stops "
         "the weak early, MLflow records, and the best are tested once.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = result.add_argument
@@ -97,7 +97,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--model", action="append", default=[], metavar="FAMILY", help="search this family only (repeatable)")
     add("--sampler", choices=("tpe", "random"), default="tpe", help="who proposes (default: tpe)")
-    add("--seed", type=natural, default=0, metavar="N", help="seed of proposals and trainings (default: 0)")
+    add(
+        "--seed",
+        type=_number(int, 0, "a whole number from 0 to 2**32 - 1", 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="seed of proposals and trainings (default: 0)",
+    )
     add("--name", type=_name, help="the search's name (default: task and time, always new)")
     add(
         "--data-root",

@@ -55,7 +55,7 @@ def check_address(address: str) -> None:
 
 
 def connect(address: str | None) -> None:
-    """Joins the cluster at ``address`` or at the environment's ``RAY_ADDRESS`` (which jobs are given), else starts Ray here.
+    """Joins the cluster at ``address``, or at the environment's ``RAY_ADDRESS`` (jobs have one), else starts Ray here.
 
     Raises:
         UserError: no cluster at the address.

@@ -36,8 +36,8 @@ def parse_yaml(text: str, where: str) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not YAML: {error}") from None
 
 
 def find(task: str) -> Path:
@@ -80,6 +80,7 @@ def load(task: str, changes: Mapping[str, Any], assignments: Iterable[str], mode
         document["models"] = {name: families[name] for name in families if name in set(models)}
     for assignment in assignments:
         assign(document, assignment)
+        document = validator.shaped(document)
     document |= changes
     if "grace" not in changes and conforms(document["epochs"], int) and conforms(document["grace"], int):
         document["grace"] = min(document["grace"], document["epochs"])
@@ -112,9 +113,10 @@ def _alternatives(document: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any
     for tree in (document["space"], *document["models"].values()):
         for node in tree.values():
             if isinstance(node, dict) and isinstance(choice := node.get("choice"), dict):
-                for name in choice:
-                    choice[name] = choice[name] or {}
-                    yield name, choice[name]
+                for name, settings in choice.items():
+                    choice[name] = {} if settings is None else settings
+                    if isinstance(choice[name], dict):
+                        yield str(name), choice[name]
 
 
 def _narrowed(old: Any, new: Any) -> Any:
@@ -126,6 +128,6 @@ def _narrowed(old: Any, new: Any) -> Any:
     choice = old.get("choice")
     if isinstance(choice, dict):
         names = new.get("choice") if isinstance(new, dict) else [new]
-        if isinstance(names, list) and all(name in choice for name in names):
+        if isinstance(names, list) and all(isinstance(name, str) and name in choice for name in names):
             return {"choice": {name: choice[name] for name in names}}
     return new

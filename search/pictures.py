@@ -63,7 +63,7 @@ def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], title: st
     axes = figure.subplots()
     totals = [max(1, sum(row)) for row in matrix]
     shares = [[count / total for count in row] for row, total in zip(matrix, totals, strict=True)]
-    image = axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= 30:
         for row, counts in enumerate(matrix):
             for column, count in enumerate(counts):

@@ -6,6 +6,7 @@ setting of an alternative has the key ``<alternative>.<setting>``.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,10 @@ class Range:
     integer: bool = False
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, int | float) and self.low <= value <= self.high
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        step = self.step or (1 if self.integer else None)
+        return step is None or math.isclose((value - self.low) / step, round((value - self.low) / step), abs_tol=1e-6)
 
 
 @dataclass(frozen=True)
@@ -102,36 +106,44 @@ def propose(space: Space, trial: "optuna.trial.Trial", prefix: str = "") -> Conf
 
 
 def _settings_of_alternatives(config: Config) -> set[str]:
-    return {name.partition(".")[2] for name in config if "." in name}
+    return {name.rpartition(".")[2] for name in config if "." in name}
 
 
-def parameters_of(space: Space, settings: Mapping[str, Any], prefix: str = "") -> Config | None:
-    """Optuna's parameters of a configuration given by plain setting names, or None where it lies outside the space.
+def parameters_of(space: Space, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config | None:
+    """Optuna's parameters of the point of the space with these settings, or None where there is no such point.
 
-    ``settings`` holds a value for every setting of the space that applies to it.
+    ``settings`` are plain names; what they leave out, and what the space leaves out, has its default.
     """
+    wanted = {**defaults, **settings}
+    visited: Config = {}
     parameters: Config = {}
+    if not _locate(space, wanted, visited, parameters, ""):
+        return None
+    reached = {name.rpartition(".")[2] for name in visited}
+    elsewhere = [name for name in settings if name not in reached and label(wanted[name]) != label(defaults.get(name))]
+    return None if elsewhere else parameters
+
+
+def _locate(space: Space, wanted: Config, visited: Config, parameters: Config, prefix: str) -> bool:
+    """Fills ``parameters`` and ``visited`` with what ``propose`` would meet on the way to ``wanted``, if it can."""
     for key, node in space.items():
-        name = prefix + key
-        if not prefix and key in _settings_of_alternatives(parameters):
+        if not prefix and key in _settings_of_alternatives(visited):
             continue
-        value = settings[key]
+        name, value = prefix + key, wanted[key]
+        visited[name] = value
         if isinstance(node, Fixed):
             if label(node.value) != label(value):
-                return None
+                return False
         elif isinstance(node, Range):
             if value not in node:
-                return None
+                return False
             parameters[name] = int(value) if node.integer else float(value)
         else:
-            matching = [label(item) for item in node.values if label(item) == label(value)]
-            if not matching:
-                return None
+            if label(value) not in [label(item) for item in node.values]:
+                return False
             if len(node.values) > 1:
-                parameters[name] = matching[0]
-            if str(matching[0]) in node.settings:
-                below = parameters_of(node.settings[str(matching[0])], settings, f"{matching[0]}.")
-                if below is None:
-                    return None
-                parameters |= below
-    return parameters
+                parameters[name] = label(value)
+            below = node.settings.get(str(value), {})
+            if not _locate(below, wanted, visited, parameters, f"{value}."):
+                return False
+    return True

@@ -26,7 +26,7 @@ RANGE_KEYS = {"low", "high", "log", "step"}
 
 def nearest(name: str, valid: Iterable[str]) -> str:
     """`` (did you mean X? valid: ...)``, or without a likely X just the valid ones."""
-    valid = list(valid)
+    valid = [str(name) for name in valid]
     close = difflib.get_close_matches(name, valid, n=1)
     return f" ({f'did you mean {close[0]}? ' if close else ''}valid: {', '.join(valid)})"
 
@@ -65,9 +65,9 @@ class Validator:
 
     def mapping(self, key: str, value: Any) -> dict[str, Any]:
         """A mapping, or an empty one for nothing."""
-        if not isinstance(value or {}, dict):
+        if not isinstance(value, dict | None):
             raise self.error(key, f"must be a mapping of settings, not {value!r}")
-        return value or {}
+        return {} if value is None else value
 
     def task(self, name: str, document: dict[str, Any]) -> Task:
         """The validated task of a shaped document."""
@@ -194,8 +194,8 @@ class Validator:
     def range(self, key: str, entry: Mapping[str, Any], keyword: Keyword) -> Range:
         """Bounds of the keyword's type."""
         low, high, log, step = entry["low"], entry["high"], entry.get("log", False), entry.get("step")
-        for name, value in (("low", low), ("high", high), ("step", step)):
-            if value is not None and not (conforms(value, float) and keyword.accepts(value)):
+        for name, value in (("low", low), ("high", high), ("step", low if step is None else step)):
+            if not (conforms(value, float) and keyword.accepts(value)):
                 raise self.error(f"{key}.{name}", f"must be {keyword.valid}, a number, not {value!r}")
         if not isinstance(log, bool):
             raise self.error(f"{key}.log", f"must be {describe(bool)}, not {log!r}")
@@ -203,34 +203,39 @@ class Validator:
             raise self.error(key, f"low {low} must be less than high {high}")
         if log and low <= 0:
             raise self.error(key, f"low {low} must be more than 0 on a log scale")
-        if step is not None and (log or step <= 0 or step > high - low):
-            raise self.error(f"{key}.step", f"must be more than 0, at most high - low, and without log, not {step!r}")
-        integer = not keyword.accepts(0.5)
+        integer = not conforms(0.5, keyword.annotation)
+        if step is not None and (log or step <= 0 or high not in Range(low, high, False, step)):
+            raise self.error(f"{key}.step", f"must go from low to high in whole steps, and without log, not {step!r}")
         return Range(low, high, log, step, integer)
 
     def references(self, entries: Any, space: Space) -> Iterable[Reference]:
         """Fixed configurations with what was reported of them."""
         if not isinstance(entries, list):
             raise self.error("references", "must be a list")
-        searched = space["model"].values if isinstance(space["model"], Choice) else ()
         for number, entry in enumerate(entries):
-            key = f"references[{number}]"
-            valid = {"name", "config", "epochs", "patience", "reported"}
-            if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= valid:
-                raise self.error(key, f"must be a mapping with name and config, and of {', '.join(sorted(valid))}")
-            config = entry["config"]
-            model = config.get("model") if isinstance(config, dict) else None
-            if model not in available("trainables/models"):
-                raise self.error(f"{key}.config.model", f"no model {model!r}")
-            keywords = recipe_keywords() | model_keywords(model)
-            settings = {name: value for name, value in config.items() if name != "model"}
-            self.values(f"{key}.config", settings, keywords)
-            for name in ("epochs", "patience"):
-                if entry.get(name) is not None and not (conforms(entry[name], int) and entry[name] > 0):
-                    raise self.error(f"{key}.{name}", f"must be a whole number from 1, not {entry[name]!r}")
-            reported = entry.get("reported", {})
-            figures = {name: Keyword(name, float, required=False) for name in ("test_error", "test_loss")}
-            self.values(f"{key}.reported", reported, figures)
-            defaults = {name: keyword.default for name, keyword in keywords.items()}
-            inside = parameters_of(space, defaults | config) if model in searched else None
-            yield Reference(entry["name"], config, inside, entry.get("epochs"), entry.get("patience"), reported)
+            yield self.reference(f"references[{number}]", entry, space)
+
+    def reference(self, key: str, entry: Any, space: Space) -> Reference:
+        """One of them."""
+        valid = {"name", "config", "epochs", "patience", "reported"}
+        if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= valid:
+            raise self.error(key, f"must be a mapping with name and config, and of {', '.join(sorted(valid))}")
+        if not isinstance(entry["name"], str):
+            raise self.error(f"{key}.name", f"must be a text, not {entry['name']!r}")
+        config = self.mapping(f"{key}.config", entry["config"])
+        model, models = config.get("model"), available("trainables/models")
+        if model not in models:
+            raise self.error(f"{key}.config.model", f"no model {model!r}{nearest(str(model), models)}")
+        keywords = recipe_keywords() | model_keywords(model)
+        self.values(f"{key}.config", {name: value for name, value in config.items() if name != "model"}, keywords)
+        for name in ("epochs", "patience"):
+            if entry.get(name) is not None and not (conforms(entry[name], int) and entry[name] > 0):
+                raise self.error(f"{key}.{name}", f"must be a whole number from 1, not {entry[name]!r}")
+        reported = self.mapping(f"{key}.reported", entry.get("reported"))
+        figures = {name: Keyword(name, float, required=False) for name in ("test_error", "test_loss")}
+        self.values(f"{key}.reported", reported, figures)
+        families = space["model"]
+        assert isinstance(families, Choice)
+        defaults = {name: keyword.default for name, keyword in keywords.items()}
+        inside = parameters_of(space, config, defaults) if model in families.values else None
+        return Reference(entry["name"], config, inside, entry.get("epochs"), entry.get("patience"), reported)

@@ -98,14 +98,15 @@ class Learner:
         precision = torch.autocast(
             device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.mixed_precision
         )
-        step = steps * (index - 1)
+        step, seen = steps * (index - 1), 0
         lr = recipe.lr
         self.model.train()
         for piece in order.split(batches_a_piece * size):
             pictures = augment(scaled(self.inputs[piece]), recipe)
             for inputs, targets in zip(pictures.split(size), self.targets[piece].split(size), strict=True):
-                if len(targets) == 1 < size:
+                if len(targets) == 1 < min(size, count):
                     continue  # batch normalisation can't learn from a last batch of one
+                seen += len(targets)
                 lr = learning_rate(recipe, step, steps, self.epochs)
                 self.optimizer.param_groups[0]["lr"] = lr
                 self.parameters.gradients.zero_()
@@ -123,10 +124,10 @@ class Learner:
                 step += 1
                 if step % _STEPS_BETWEEN_FINITE_CHECKS == 0 and not math.isfinite(loss_sum.item()):
                     break
-        train_loss = loss_sum.item() / count
+        train_loss = loss_sum.item() / seen
         if not math.isfinite(train_loss):
             raise DivergedError(f"training loss is {train_loss} in epoch {index}")
-        return train_loss, wrong.item() / count, lr
+        return train_loss, wrong.item() / seen, lr
 
     def _validate(self) -> tuple[float, float]:
         logits = predict_logits(self._kept_model, self.val_inputs)

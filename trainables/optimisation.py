@@ -67,13 +67,13 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int, epochs: int) 
         return recipe.lr
     if recipe.schedule == "step":
         return recipe.lr * recipe.factor ** (step // steps_per_epoch // recipe.every)
-    progress = step / max(1, epochs * steps_per_epoch - 1)
+    last = epochs * steps_per_epoch - 1
     if recipe.schedule == "cosine":
-        return _cosine(recipe.lr, 0.0, progress)
-    start = recipe.lr / 25
-    if progress < recipe.warmup:
-        return _cosine(start, recipe.lr, progress / recipe.warmup)
-    return _cosine(recipe.lr, start / 1e4, (progress - recipe.warmup) / (1 - recipe.warmup))
+        return _cosine(recipe.lr, 0.0, step / max(1, last))
+    start, peak = recipe.lr / 25, recipe.warmup * (last + 1) - 1
+    if step < peak:
+        return _cosine(start, recipe.lr, step / peak)
+    return _cosine(recipe.lr, start / 1e4, (step - peak) / (last - peak) if last > peak else 0.0)
 
 
 def _cosine(start: float, end: float, progress: float) -> float:

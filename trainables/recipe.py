@@ -1,42 +1,47 @@
 """The settings of learning, apart from the model's own. Imports no torch: configurations are checked against it."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+
+def _bounded(default: float, low: float, high: float = math.inf) -> Any:
+    return field(default=default, metadata={"bounds": (low, high)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a model is fitted. The field names are the setting names of conf files."""
 
-    batch_size: int = 64
+    batch_size: int = _bounded(64, 1)
     """Examples a step."""
     optimizer: Literal["adam", "adamw", "adamax", "sgd"] = "adam"
-    lr: float = 1e-3
+    lr: float = _bounded(1e-3, 0)
     """Learning rate; the peak, where the schedule moves it."""
-    momentum: float = 0.9
+    momentum: float = _bounded(0.9, 0, 1)
     """Of sgd."""
     nesterov: bool = False
     """Of sgd."""
-    weight_decay: float = 0.0
+    weight_decay: float = _bounded(0.0, 0)
     """Decoupled from the gradient for adamw, an L2 term for the others, as in torch.optim."""
     schedule: Literal["constant", "step", "cosine", "one_cycle"] = "constant"
-    factor: float = 0.5
+    factor: float = _bounded(0.5, 0)
     """Of step: what the rate is multiplied by."""
-    every: int = 10
+    every: int = _bounded(10, 1)
     """Of step: epochs between two multiplications."""
-    warmup: float = 0.3
+    warmup: float = _bounded(0.3, 0, 1)
     """Of one_cycle: the share of all steps in which the rate rises."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = _bounded(0.0, 0, 1)
     """Share of the target's probability spread over all classes, in the training loss only."""
-    clip: float = 0.0
+    clip: float = _bounded(0.0, 0)
     """Largest norm of the whole gradient; 0 clips nothing."""
-    average: float = 0.0
+    average: float = _bounded(0.0, 0, 1)
     """Decay a step of a moving average of the weights, which is what is validated and kept; 0 averages nothing."""
-    affine: float = 0.0
+    affine: float = _bounded(0.0, 0, 1)
     """Augmentation strength 0 to 1: random rotation, scale and shear (up to 30°, 30 % and 0.3 at 1)."""
-    shift: float = 0.0
+    shift: float = _bounded(0.0, 0, 1)
     """Augmentation: largest random shift in each direction, as a share of the side."""
-    erase: float = 0.0
+    erase: float = _bounded(0.0, 0, 1)
     """Augmentation: side of a randomly placed erased square, as a share of the picture's, rounded to whole pixels."""
     normalise: Literal["none", "standard"] = "none"
     """``standard``: channels have mean 0 and deviation 1 over the training examples."""
@@ -44,7 +49,7 @@ class Recipe:
     """bfloat16 autocast while training on CUDA; nothing changes on the CPU, nor in validation."""
 
 
-RECIPE_FIELDS = frozenset(field.name for field in fields(Recipe))
+RECIPE_FIELDS = frozenset(setting.name for setting in fields(Recipe))
 
 
 def split_settings(config: dict[str, Any]) -> tuple[str, dict[str, Any], Recipe]:

@@ -5,8 +5,9 @@ Configurations are checked against this before torch or Ray are loaded.
 
 import ast
 import collections.abc
+import dataclasses
 import functools
-import inspect
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -28,21 +29,28 @@ class Keyword:
     annotation: Any
     required: bool
     default: Any = None
+    bounds: tuple[float, float] | None = None
 
-    def accepts(self, value: object) -> bool:
-        """Whether a value, as YAML gives it, is of the annotated type."""
-        return conforms(value, self.annotation)
+    def accepts(self, value: Any) -> bool:
+        """Whether a value, as YAML gives it, is of the annotated type and within the bounds."""
+        within = self.bounds is None or not isinstance(value, int | float) or self.bounds[0] <= value <= self.bounds[1]
+        return conforms(value, self.annotation) and within
 
     @property
     def valid(self) -> str:
-        """The type in words."""
-        return describe(self.annotation)
+        """What is accepted, in words."""
+        if self.bounds is None:
+            return describe(self.annotation)
+        low, high = self.bounds
+        return f"{describe(self.annotation)} from {low:g}" + (f" to {high:g}" if math.isfinite(high) else "")
 
 
-def available(package: str) -> list[str]:
+@functools.cache
+def available(package: str) -> tuple[str, ...]:
     """Names of the modules in ``datasets`` or ``trainables/models`` that can be named in a conf, sorted."""
     entry = "load" if package == "datasets" else None
-    return sorted(path.stem for path in (ROOT / package).glob("*.py") if _entry(path, entry) is not None)
+    paths = [path for path in (ROOT / package).glob("*.py") if not path.stem.startswith("_")]
+    return tuple(sorted(path.stem for path in paths if _entry(path, entry) is not None))
 
 
 @functools.cache
@@ -60,9 +68,11 @@ def dataset_keywords(dataset: str) -> dict[str, Keyword]:
 @functools.cache
 def recipe_keywords() -> dict[str, Keyword]:
     """The fields of the recipe."""
-    annotations = typing.get_type_hints(Recipe)
-    parameters = inspect.signature(Recipe).parameters
-    return {name: Keyword(name, annotations[name], False, field.default) for name, field in parameters.items()}
+    types_of = typing.get_type_hints(Recipe)
+    return {
+        field.name: Keyword(field.name, types_of[field.name], False, field.default, field.metadata.get("bounds"))
+        for field in dataclasses.fields(Recipe)
+    }
 
 
 def _entry(path: Path, name: str | None) -> ast.FunctionDef | None:
@@ -89,7 +99,7 @@ def _keywords(path: Path, entry: str | None) -> dict[str, Keyword]:
 
 
 def conforms(value: object, annotation: Any) -> bool:
-    """Whether ``value`` is of the type: int, float (an int will do), bool, str, Literal, Sequence, or a union."""
+    """Whether ``value`` is of the type: int, float (finite; an int will do), bool, str, Literal, Sequence, a union."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return value in arguments and type(value) in {type(argument) for argument in arguments}
@@ -98,7 +108,7 @@ def conforms(value: object, annotation: Any) -> bool:
     if origin is collections.abc.Sequence:
         return isinstance(value, list | tuple) and all(conforms(item, arguments[0]) for item in value)
     if annotation is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if annotation is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, annotation)

@@ -120,7 +120,7 @@ def test_a_row_a_trial_in_the_table(finished: Path, summary: dict[str, Any]) -> 
 def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches of one example can't be normalised: each such trial fails, and three alike from the start end the search."""
+    """Batches of one can't be normalised: each such trial fails, and three alike from the start end the search."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
     arguments = ["digits", "--num-samples", "9", "--epochs", "1", "--runs-dir", str(tmp_path), "--json", "--quiet"]
     assert main([*arguments, "--set", "batch_size=1"]) == 1
@@ -165,13 +165,13 @@ def dead_port() -> Iterator[int]:
         (["digits", "--num-sample", "3"], "error: unrecognized arguments: --num-sample 3"),
         (["digits", "--num-samples", "0"], "error: argument --num-samples: must be a whole number from 1, not '0'"),
         (["digits", "--model", "mpl"], "error: --model mpl: not in "),
-        (["digits", "--set", "lr=fast"], "space.lr: must be a number, not 'fast'"),
+        (["digits", "--set", "lr=fast"], "space.lr: must be a number from 0, not 'fast'"),
         (["digits", "--set", "lrr=1"], "space.lrr: no such setting (did you mean lr?"),
         (["digits", "--epochs", "3", "--grace", "5"], "grace: 5 is more than epochs, 3"),
         (["digits", "--set", "dataset.train=1700"], "train 1700 and val 350 must be positive and leave some"),
         (["digits", "--name", "a/b"], "error: argument --name: must be letters, digits"),
         (["digits", "--ray-address", "ray://head:10001"], "'ray job submit'"),
-        (["digits", "--ray-address", "127.0.0.1:{port}"], "error: --ray-address 127.0.0.1:{port}: no Ray cluster answers"),
+        (["digits", "--ray-address", "127.0.0.1:{port}"], "error: --ray-address 127.0.0.1:{port}: no Ray cluster"),
         (["digits", "--tracking-uri", "http://127.0.0.1:{port}"], "no MLflow server answers there"),
         (["digits", "--tracking-uri", "ftp://x"], "must be http(s)://HOST:PORT"),
         (["digits", "--runs-dir", "/proc/none"], "error: --runs-dir /proc/none: cannot be made"),

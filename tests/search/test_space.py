@@ -168,18 +168,18 @@ INSIDE_CNN = INSIDE_MLP | {
     ],
 )
 def test_parameters_of_a_configuration_or_none_where_it_lies_outside(settings, parameters):
-    assert parameters_of(SPACE, settings) == parameters
+    assert parameters_of(SPACE, settings, settings) == parameters
 
 
 def test_what_is_proposed_lies_inside_with_the_parameters_it_was_proposed_by():
     for config, parameters in many_proposals(SPACE):
         settings = INSIDE_MLP | {key.rpartition(".")[2]: value for key, value in config.items()}
-        assert parameters_of(SPACE, settings) == pytest.approx(parameters)
+        assert parameters_of(SPACE, settings, settings) == pytest.approx(parameters)
 
 
 def test_parameters_inside_are_proposed_again_when_enqueued():
     for settings in (INSIDE_MLP, INSIDE_CNN):
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-        study.enqueue_trial(parameters_of(SPACE, settings))
+        study.enqueue_trial(parameters_of(SPACE, settings, settings))
         config = propose(SPACE, study.ask())
         assert {key.rpartition(".")[2]: value for key, value in config.items()}.items() <= settings.items()

@@ -99,7 +99,8 @@ def test_weaker_affine_changes_less():
 
 
 @pytest.mark.parametrize(
-    ("share", "side", "erased"), [(0.25, 8, 2), (0.5, 8, 4), (0.3, 8, 2), (0.01, 8, 1), (1.0, 8, 8), (0.25, 32, 8)]
+    ("share", "side", "erased"),
+    [(0.25, 8, 2), (0.5, 8, 4), (0.3, 8, 2), (0.07, 8, 1), (0.01, 8, 0), (1.0, 8, 8), (0.25, 32, 8)],
 )
 def test_erase_blackens_exactly_its_square_in_every_channel(share, side, erased):
     torch.manual_seed(0)
