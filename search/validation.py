@@ -193,10 +193,12 @@ class Validator:
 
     def range(self, key: str, entry: Mapping[str, Any], keyword: Keyword) -> Range:
         """Bounds of the keyword's type."""
+        if not conforms(1, keyword.annotation):
+            raise self.error(key, f"can't be a range: must be {keyword.valid}")
         low, high, log, step = entry["low"], entry["high"], entry.get("log", False), entry.get("step")
         for name, value in (("low", low), ("high", high), ("step", low if step is None else step)):
             if not (conforms(value, float) and keyword.accepts(value)):
-                raise self.error(f"{key}.{name}", f"must be {keyword.valid}, a number, not {value!r}")
+                raise self.error(f"{key}.{name}", f"must be {keyword.valid}, not {value!r}")
         if not isinstance(log, bool):
             raise self.error(f"{key}.log", f"must be {describe(bool)}, not {log!r}")
         if not low < high:

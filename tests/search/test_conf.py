@@ -134,11 +134,14 @@ MISTAKES = [
     ("space/lr", float("nan"), ["space.lr:", NUMBER]),
     ("space/lr", {"choice": [0.1, float("inf")]}, ["space.lr", NUMBER]),
     ("space/lr", {"low": 0, "high": 1, "log": True}, ["space.lr:", "more than 0 on a log scale"]),
-    ("space/lr", {"low": -1, "high": 1, "log": True}, ["space.lr:", "more than 0 on a log scale"]),
+    ("space/lr", {"low": -1, "high": 1, "log": True}, ["space.lr.low:", "a number from 0", "not -1"]),
+    ("space/batch_size", 0, ["space.batch_size:", "a whole number from 1, not 0"]),
+    ("space/batch_size", {"choice": [32, 0]}, ["space.batch_size:", "a whole number from 1, not 0"]),
+    ("space/shift", {"low": 0.1, "high": 2}, ["space.shift.high:", "a number from 0 to 1, not 2"]),
     ("space/lr", {"low": 1, "high": 2, "log": "yes"}, ["space.lr.log:", "true or false", "'yes'"]),
     ("space/lr", {"low": 1, "high": 2, "log": True, "step": 1}, ["space.lr.step:", "without log"]),
-    ("space/lr", {"low": 1, "high": 2, "step": 0}, ["space.lr.step:", "more than 0"]),
-    ("space/lr", {"low": 1, "high": 2, "step": 5}, ["space.lr.step:", "at most high - low"]),
+    ("space/lr", {"low": 1, "high": 2, "step": 0}, ["space.lr.step:", "whole steps"]),
+    ("space/lr", {"low": 1, "high": 2, "step": 5}, ["space.lr.step:", "whole steps"]),
     ("space/batch_size", {"low": 1, "high": 2.5}, ["space.batch_size.high:", WHOLE]),
     ("space/batch_size", {"low": 1, "high": 9, "step": 0.5}, ["space.batch_size.step:", WHOLE]),
     ("space/batch_norm", {"low": 0, "high": 1}, ["space.batch_norm", "true or false"]),
@@ -428,10 +431,6 @@ def test_digits_has_its_split_and_the_hand_tuned_references():
     assert (cnn.patience, cnn.reported) == (20, {"test_error": 0.0604, "test_loss": 0.191})
 
 
-def test_the_mlp_tuned_by_hand_lies_inside_the_search_space_of_digits():
-    assert conf.load("digits", {}, []).references[0].parameters is not None
-
-
 SCALARS = [None, True, -1, 0, 3, 0.5, 1e300, float("nan"), float("inf"), "", "adam", "cnn", "low", "1e-3", "\n"]
 
 
@@ -459,7 +458,7 @@ def test_a_mangled_conf_is_refused_in_one_line_or_can_be_proposed_from_and_never
     surprises, outcomes = {}, {"accepted": 0, "refused": 0}
     for _ in range(250):
         document = mangled(digits, rng)
-        assignments = rng.choice([[], [], ["adam.weight_decay=0.1"], ["optimizer=adam", "epochs=3"], ["lr={low: 0.1}"]])
+        assignments = rng.choice([[], [], ["adam.weight_decay=0.1"], ["optimizer=adam", "epochs=3"], ["lr={low: 0.002}"]])
         try:
             task = load(document, assignments, rng.choice([[], [], ["mlp"]]))
             split_settings(propose(task.space, optuna.create_study().ask()))
@@ -472,4 +471,4 @@ def test_a_mangled_conf_is_refused_in_one_line_or_can_be_proposed_from_and_never
         except Exception as error:
             surprises[f"{type(error).__name__}: {error}"] = document
     assert not surprises, "\n".join(sorted(surprises))
-    assert min(outcomes.values()) > 20
+    assert min(outcomes.values()) > 10

@@ -123,7 +123,7 @@ def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
     """Batches of one can't be normalised: each such trial fails, and three alike from the start end the search."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
     arguments = ["digits", "--num-samples", "9", "--epochs", "1", "--runs-dir", str(tmp_path), "--json", "--quiet"]
-    assert main([*arguments, "--set", "batch_size=1"]) == 1
+    assert main([*arguments, "--model", "mlp", "--set", "batch_size=1"]) == 1
     out, err = capsys.readouterr()
     summary = json.loads(out)
     assert summary["tracking_uri"].endswith("elsewhere.db")

@@ -93,7 +93,7 @@ def test_alternative_named_by_a_decimal_number_hides_the_shared_key():
         "lr": Range(1e-3, 1e-2),
     }
     assert propose(space, FixedTrial({"clip": 0.5, "0.5.lr": 0.7, "lr": 0.002})) == {"clip": 0.5, "0.5.lr": 0.7}
-    assert parameters_of(space, {"clip": 0.5, "lr": 0.7}) == {"clip": 0.5, "0.5.lr": 0.7}
+    assert parameters_of(space, {"clip": 0.5, "lr": 0.7}, {}) == {"clip": 0.5, "0.5.lr": 0.7}
 
 
 def test_searched_are_the_keys_that_vary():

@@ -69,8 +69,8 @@ def test_models_and_the_recipe_share_no_keyword_and_defaults_are_of_their_type(m
 
 
 def test_every_module_of_the_packages_is_available_and_nothing_else():
-    assert available("trainables/models") == modules("trainables/models")
-    assert available("datasets") == modules("datasets")
+    assert list(available("trainables/models")) == modules("trainables/models")
+    assert list(available("datasets")) == modules("datasets")
 
 
 @pytest.mark.parametrize(
