@@ -2,18 +2,18 @@
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainables.augmentation import augment
 from trainables.epoch import DivergedError, Epoch, Metric
 from trainables.models import Classifier, build, scaled
-from trainables.optimisation import FlatParameters, learning_rate, make_optimizer
+from trainables.optimisation import FlatParameters, MovingAverage, learning_rate, make_optimizer
 from trainables.recipe import Recipe
 
 # Values gathered and augmented in one piece: some batches at once on small data, for less overhead a step, yet no more
@@ -51,8 +51,8 @@ class Learner:
         self.model: Classifier = build(family, inputs.shape[1:], classes, keywords).to(inputs.device)
         if recipe.normalise == "standard":
             self.model.fit_normalisation(inputs[train])
-        self.averaged = self._moving_average()
         self.parameters = FlatParameters(self.model)
+        self.average = MovingAverage(self.parameters, self.model, recipe.average) if recipe.average else None
         self.optimizer = make_optimizer(self.parameters, recipe)
         self.best: Epoch | None = None
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -66,26 +66,15 @@ class Learner:
         started = time.perf_counter()
         torch.manual_seed(_epoch_seed(self.seed, index))
         train_loss, train_error, lr = self._train(index)
-        val_loss, val_error = self._validate()
-        if not math.isfinite(val_loss):
-            raise DivergedError(f"validation loss is {val_loss} after epoch {index}")
-        epoch = Epoch(index, train_loss, train_error, val_loss, val_error, time.perf_counter() - started, lr)
-        if self.best is None or epoch.rank(self.metric) < self.best.rank(self.metric):
-            self.best = epoch
-            self.best_weights = {name: value.clone() for name, value in self._kept_model.state_dict().items()}
+        with self.average.in_place() if self.average else nullcontext():
+            val_loss, val_error = self._validate()
+            if not math.isfinite(val_loss):
+                raise DivergedError(f"validation loss is {val_loss} after epoch {index}")
+            epoch = Epoch(index, train_loss, train_error, val_loss, val_error, time.perf_counter() - started, lr)
+            if self.best is None or epoch.rank(self.metric) < self.best.rank(self.metric):
+                self.best = epoch
+                self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         return epoch
-
-    def _moving_average(self) -> AveragedModel | None:
-        decay = self.recipe.average
-        return AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
-
-    @property
-    def _kept_model(self) -> Classifier:
-        """What is validated and saved: the averaged weights, or the weights as they are."""
-        if self.averaged is None:
-            return self.model
-        assert isinstance(self.averaged.module, Classifier)
-        return self.averaged.module
 
     def _train(self, index: int) -> tuple[float, float, float]:
         recipe, device = self.recipe, self.inputs.device
@@ -117,8 +106,8 @@ class Learner:
                 if recipe.clip:
                     self.parameters.clip(recipe.clip)
                 self.optimizer.step()
-                if self.averaged is not None:
-                    self.averaged.update_parameters(self.model)
+                if self.average:
+                    self.average.update()
                 loss_sum += loss.detach() * len(targets)
                 wrong += (logits.argmax(1) != targets).sum()
                 step += 1
@@ -130,15 +119,15 @@ class Learner:
         return train_loss, wrong.item() / seen, lr
 
     def _validate(self) -> tuple[float, float]:
-        logits = predict_logits(self._kept_model, self.val_inputs)
+        logits = predict_logits(self.model, self.val_inputs)
         loss = functional.cross_entropy(logits, self.val_targets).item()
         return loss, (logits.argmax(1) != self.val_targets).float().mean().item()
 
     def state(self) -> dict[str, Any]:
         """Best weights with their epoch, and all that is needed to go on; plain types and tensors."""
         resume = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        if self.averaged is not None:
-            resume["averaged"] = self.averaged.state_dict()
+        if self.average:
+            resume["average"] = self.average.state_dict()
         return {"best": self.best_weights, "epoch": asdict(self.best) if self.best else None, "resume": resume}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -147,8 +136,8 @@ class Learner:
         self.best = Epoch(**state["epoch"]) if state["epoch"] else None
         self.model.load_state_dict(state["resume"]["model"])
         self.optimizer.load_state_dict(state["resume"]["optimizer"])
-        if self.averaged is not None:
-            self.averaged.load_state_dict(state["resume"]["averaged"])
+        if self.average:
+            self.average.load_state_dict(state["resume"]["average"])
 
 
 @torch.inference_mode()

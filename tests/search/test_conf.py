@@ -458,7 +458,9 @@ def test_a_mangled_conf_is_refused_in_one_line_or_can_be_proposed_from_and_never
     surprises, outcomes = {}, {"accepted": 0, "refused": 0}
     for _ in range(250):
         document = mangled(digits, rng)
-        assignments = rng.choice([[], [], ["adam.weight_decay=0.1"], ["optimizer=adam", "epochs=3"], ["lr={low: 0.002}"]])
+        assignments = rng.choice(
+            [[], [], ["adam.weight_decay=0.1"], ["optimizer=adam", "epochs=3"], ["lr={low: 0.002}"]]
+        )
         try:
             task = load(document, assignments, rng.choice([[], [], ["mlp"]]))
             split_settings(propose(task.space, optuna.create_study().ask()))
