@@ -65,7 +65,6 @@ class History:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.search: Event = {}
-        self.end: Event = {}
         self.trials: dict[int, TrialResult] = {}
         self.openings: list[Event] = []
         self.tests: list[Event] = []
@@ -123,6 +122,3 @@ class History:
 
     def _on_test(self, event: Event) -> None:
         self.tests.append(event)
-
-    def _on_end(self, event: Event) -> None:
-        self.end = event

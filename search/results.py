@@ -70,18 +70,21 @@ class Finish:
             pictures.confusion(winner["confusion"], classes, title, self.folder / "confusion.png")
 
     def record(self, *, interrupted: bool) -> None:
-        """Writes the results, and waits for MLflow, but not for long."""
-        self.draw(tuple(self.history.search["classes"]))
+        """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
         self._summarise(interrupted)
-        self._append("end", wall_seconds=round(time.monotonic() - self.began, 3), interrupted=interrupted)
+        self.draw(tuple(self.history.search["classes"]))
+        self._append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
         self.log.close()
         self.recorded = self.recorder.finish(RECORDING_SECONDS)
         self._summarise(interrupted)
 
+    def _wall_seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
+
     def _summarise(self, interrupted: bool) -> None:
-        if not self.history.end:
-            self.history.end = {"wall_seconds": round(time.monotonic() - self.began, 3), "interrupted": interrupted}
-        self.summary = summaries.summarise(self.history, self.recorder.run_ids)
+        self.summary = summaries.summarise(
+            self.history, self.recorder.run_ids, wall_seconds=self._wall_seconds(), interrupted=interrupted
+        )
         summaries.write(self.folder, self.summary)
 
     def show(self) -> None:

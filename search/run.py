@@ -176,15 +176,17 @@ class Search:
             cpus=options.cpus_per_trial,
             gpus=gpus,
         )
+        finish = results.Finish(task, options, folder, log, history, recorder, self.began)
         progress.begin()
         try:
-            run_trials(driver, dataset.blind(), plan, folder, min(slots, options.num_samples))
-        finally:
-            driver.cancel_running("interrupted" if self.interruptions else "the search stopped")
-            progress.end()
-        finish = results.Finish(task, options, folder, log, history, recorder, self.began)
-        finish.test(dataset, gpus)
-        finish.record(interrupted=self.interruptions > 0)
+            try:
+                run_trials(driver, dataset.blind(), plan, folder, min(slots, options.num_samples))
+            finally:
+                driver.cancel_running("interrupted" if self.interruptions else "the search stopped")
+                progress.end()
+            finish.test(dataset, gpus)
+        finally:  # whatever breaks, what is there is written down
+            finish.record(interrupted=self.interruptions > 0)
         finish.show()
         if driver.failure:
             print(driver.failure.traceback, file=sys.stderr, end="")

@@ -12,7 +12,9 @@ from search.history import History, TrialResult
 SCHEMA_VERSION = 1
 
 
-def summarise(history: History, run_ids: Mapping[int, str]) -> dict[str, Any]:
+def summarise(
+    history: History, run_ids: Mapping[int, str], *, wall_seconds: float, interrupted: bool
+) -> dict[str, Any]:
     """The summary of a search, from its history and MLflow's run of each trial.
 
     ``test`` has one entry a tested checkpoint (``chosen``: winner, family or null; ``interval``: 95 %, of the error),
@@ -36,8 +38,8 @@ def summarise(history: History, run_ids: Mapping[int, str]) -> dict[str, Any]:
         "task": search["task"],
         "seed": search["seed"],
         "started": search["time"],
-        "wall_seconds": history.end.get("wall_seconds"),
-        "interrupted": history.end.get("interrupted", False),
+        "wall_seconds": wall_seconds,
+        "interrupted": interrupted,
         "command": search["command"],
         "trials": [_trial(trial, run_ids.get(trial.id)) for trial in history.trials.values()],
         "counts": history.counts(),

@@ -61,7 +61,8 @@ class Validator:
             raise self.error("models", "must name at least one model family")
         for family, settings in shaped["models"].items():
             shaped["models"][family] = self.mapping(f"models.{family}", settings)
-        return shaped | {"references": document.get("references") or []}
+        shaped["references"] = document.get("references") or []
+        return {key: shaped[key] for key in KEYS}
 
     def mapping(self, key: str, value: Any) -> dict[str, Any]:
         """A mapping, or an empty one for nothing."""
