@@ -62,15 +62,15 @@ def connect(address: str | None) -> None:
     """
     prepare_environment()
     address = address or os.environ.get("RAY_ADDRESS")
+    if address == "local":
+        address = None
     if address:
         nodes_at(address)
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL", "include_dashboard": False}
-    if address:
-        del quiet["include_dashboard"]
+    started_here: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address or "local", **quiet)
+        ray.init(address=address or "local", log_to_driver=False, logging_level="CRITICAL", **started_here)
     except (ConnectionError, RuntimeError) as error:
         if not address:
             raise

@@ -25,6 +25,16 @@ _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIM
                 "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}  # fmt: skip
 
 
+def import_mlflow() -> Any:
+    """The package, with its own chatter off; the first call takes a second."""
+    os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
+    import mlflow
+    from mlflow.utils import logging_utils
+
+    logging_utils.disable_logging()
+    return mlflow
+
+
 class Recorder:
     """The thread. The driver starts it, and at the end waits for it so long and no longer."""
 
@@ -51,7 +61,6 @@ class Recorder:
         return not self._thread.is_alive() and self.problem is None
 
     def _follow(self) -> None:
-        os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
         while not self._give_up.is_set():
             writer = _Writer(self.run_folder, self.tracking_uri, self.run_ids)
             try:
@@ -82,10 +91,7 @@ class _Writer:
 
     def connect(self) -> None:
         """Finds or makes the search's run."""
-        import mlflow
-        from mlflow.utils import logging_utils
-
-        logging_utils.disable_logging()
+        mlflow = import_mlflow()
         self.mlflow = mlflow.entities
         self.client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
         (event,) = self.reader.new(limit=1)

@@ -58,7 +58,7 @@ class Finish:
                      "checkpoint": item.trial.checkpoint}  # fmt: skip
             self._append("test", **facts, **asdict(report))
 
-    def draw(self, classes: tuple[str, ...]) -> None:
+    def _draw(self) -> None:
         """``curves.png`` and, of the winner, ``confusion.png``."""
         from search import pictures
 
@@ -67,12 +67,14 @@ class Finish:
         pictures.curves(self.history, self.task.metric, self.task.milestones, number, self.folder / "curves.png")
         if winner:
             title = f"{self.folder.name}: trial {number} ({winner['model']}) on the test split"
-            pictures.confusion(winner["confusion"], classes, title, self.folder / "confusion.png")
+            pictures.confusion(
+                winner["confusion"], self.history.search["classes"], title, self.folder / "confusion.png"
+            )
 
     def record(self, *, interrupted: bool) -> None:
         """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
         self._summarise(interrupted)
-        self.draw(tuple(self.history.search["classes"]))
+        self._draw()
         self._append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
         self.log.close()
         self.recorded = self.recorder.finish(RECORDING_SECONDS)

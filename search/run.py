@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -96,16 +97,30 @@ class Search:
         uri = self._check_tracking()
         from search import cluster
 
-        cluster.connect(self.options.ray_address)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            reading = beside.submit(self._read_data)
+            cluster.connect(self.options.ray_address)
+            dataset = reading.result()
         handlers = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            return self._search(folder, uri)
+            return self._search(folder, uri, dataset)
         finally:
             import ray
 
             ray.shutdown()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+
+    def _read_data(self) -> "Dataset":
+        """Reads the data, and imports what takes long, while Ray is starting."""
+        import datasets
+
+        dataset = datasets.load(self.task.dataset, self.options.data_root, self.task.dataset_settings)
+        import search.proposer
+        import search.recorder
+
+        search.recorder.import_mlflow()
+        return dataset
 
     def _new_folder(self) -> Path:
         """The run's folder, not yet made."""
@@ -140,8 +155,7 @@ class Search:
         self.driver.stopping = True
         os.write(2, b"\nstopping: running trials are cancelled, what is there is tested (again: at once)\n")
 
-    def _search(self, folder: Path, uri: str) -> int:
-        import datasets
+    def _search(self, folder: Path, uri: str, dataset: "Dataset") -> int:
         from search import cluster, results
         from search.driver import Driver
         from search.events import FILE_NAME, EventLog
@@ -156,7 +170,6 @@ class Search:
         nodes = cluster.joined_nodes()
         gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
         slots = cluster.slots(nodes, options.cpus_per_trial, gpus)
-        dataset = datasets.load(task.dataset, options.data_root, task.dataset_settings)
         folder.mkdir()
         log, history = EventLog(folder / FILE_NAME), History()
         history.apply(log.append("search", **self._facts(folder.name, uri, dataset)))

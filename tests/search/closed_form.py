@@ -16,10 +16,6 @@ from trainables.epoch import DivergedError, Epoch
 from trainables.trial import Plan, torch_learning
 
 
-class OutOfMemoryError(RuntimeError):
-    """Named as torch names its own."""
-
-
 class ClosedForm:
     """Validation loss ``level + 1 / epoch``; ``fate`` says what happens ``at`` an epoch."""
 
@@ -44,7 +40,9 @@ class ClosedForm:
             case "diverge":
                 raise DivergedError("validation loss is nan after epoch 3")
             case "out of memory":
-                raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nmore")
+                import torch
+
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.\nmore")
             case "raise":
                 raise KeyError("no such thing")
             case "die once":
