@@ -77,6 +77,13 @@ def connect(address: str | None) -> None:
         raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
 
 
+def disconnect() -> None:
+    """Leaves the cluster, or ends the Ray that was started here; nothing where there is neither."""
+    import ray
+
+    ray.shutdown()
+
+
 def nodes_at(address: str) -> list[dict[str, float]]:
     """Resources of each living node of the cluster at an address, without joining it.
 

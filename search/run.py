@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -97,19 +98,15 @@ class Search:
         uri = self._check_tracking()
         from search import cluster
 
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            reading = beside.submit(self._read_data)
-            cluster.connect(self.options.ray_address)
-            dataset = reading.result()
-        handlers = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with ExitStack() as at_end:
+            at_end.callback(cluster.disconnect)
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                reading = beside.submit(self._read_data)
+                cluster.connect(self.options.ray_address)
+                dataset = reading.result()
+            for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
+                at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
             return self._search(folder, uri, dataset)
-        finally:
-            import ray
-
-            ray.shutdown()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def _read_data(self) -> "Dataset":
         """Reads the data, and imports what takes long, while Ray is starting."""
