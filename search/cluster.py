@@ -1,5 +1,6 @@
 """The Ray cluster a search runs on: connecting, probing what can't be reached, counting slots."""
 
+import logging
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,10 @@ from typing import Any
 from datasets.errors import UserError
 
 PROBE_SECONDS = 5.0
+# Ray's own client keeps trying a silent port for 40 seconds. A gRPC server answers HTTP/2's preface and an empty
+# settings frame with a settings frame of its own (RFC 9113, 3.4).
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+_HTTP2_SETTINGS = b"\x04"
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -49,9 +54,13 @@ def check_address(address: str) -> None:
     if not host or not port.isdigit():
         raise UserError(f"--ray-address {address}: must be HOST:PORT, or auto for the cluster of this machine")
     try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+        with socket.create_connection((host, int(port)), timeout=PROBE_SECONDS) as connection:
+            connection.sendall(_HTTP2_GREETING)
+            answer = connection.recv(9)
     except OSError as error:
         raise UserError(f"--ray-address {address}: no Ray cluster answers there ({error})") from None
+    if answer[3:4] != _HTTP2_SETTINGS:
+        raise UserError(f"--ray-address {address}: what answers there is no Ray cluster")
 
 
 def connect(address: str | None) -> None:
@@ -92,9 +101,12 @@ def nodes_at(address: str) -> list[dict[str, float]]:
     """
     check_address(address)
     prepare_environment()
+    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
     from ray._private.services import canonicalize_bootstrap_address_or_die
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         found = canonicalize_bootstrap_address_or_die(address)
         nodes = GcsClient(address=found).get_all_node_info(timeout=PROBE_SECONDS)

@@ -98,6 +98,8 @@ class Search:
         uri = self._check_tracking()
         from search import cluster
 
+        if self.options.ray_address:
+            cluster.check_address(self.options.ray_address)
         with ExitStack() as at_end:
             at_end.callback(cluster.disconnect)
             with ThreadPoolExecutor(max_workers=1) as beside:

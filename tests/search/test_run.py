@@ -157,6 +157,20 @@ def dead_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def test_a_port_that_is_silent_is_no_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    from search import cluster
+
+    with socket.socket() as server, pytest.MonkeyPatch.context() as patch:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        patch.setattr(cluster, "PROBE_SECONDS", 0.2)
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert main(["digits", "--ray-address", address, "--runs-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: --ray-address {address}: no Ray cluster answers there (timed out)\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
