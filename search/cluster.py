@@ -2,8 +2,10 @@
 
 import logging
 import os
+import secrets
 import socket
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
@@ -75,6 +77,8 @@ def connect(address: str | None) -> None:
         address = None
     if address:
         nodes_at(address)
+    elif not _home_is_writable():  # where Ray would write a token, or end in a traceback
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     started_here: dict[str, Any] = {} if address else {"include_dashboard": False}
@@ -84,6 +88,11 @@ def connect(address: str | None) -> None:
         if not address:
             raise
         raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
+
+
+def _home_is_writable() -> bool:
+    ray_folder = Path.home() / ".ray"
+    return os.access(ray_folder if ray_folder.exists() else Path.home(), os.W_OK)
 
 
 def disconnect() -> None:
