@@ -99,10 +99,8 @@ class Finish:
         from search import screen
 
         recorder, uri = self.recorder, self.history.search["tracking_uri"]
-        places = [
-            ("results", str(self.folder)),
-            ("MLflow", tracking.ui_command(uri, recorder.experiment_id, recorder.parent)),
-        ]
+        how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
+        places = [("results", str(self.folder)), *zip(["MLflow", ""], how, strict=False)]
         if not self.recorded:
             problem = recorder.problem or f"no end after {RECORDING_SECONDS:g} s"
             places.append(

@@ -1,6 +1,7 @@
 """Where MLflow keeps things: the default database of a runs folder, and whether a server answers."""
 
 import http.client
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -38,12 +39,14 @@ def check(uri: str) -> None:
         raise UserError(f"--tracking-uri {uri}: must be http(s)://HOST:PORT, or sqlite:///FILE or another database")
 
 
-def ui_command(uri: str, experiment_id: str | None, run_id: str | None) -> str:
-    """What to do to see a run in MLflow's UI: the address where a server has it, else the command that starts one."""
+def how_to_see(uri: str, experiment_id: str | None, run_id: str | None) -> list[str]:
+    """What to do to see a run in MLflow's UI: the address, and where no server has it, first the command for one."""
     place = f"/#/experiments/{experiment_id}/runs/{run_id}" if experiment_id and run_id else ""
     if urlsplit(uri).scheme in ("http", "https"):
-        return uri.rstrip("/") + place
-    return f"mlflow ui --backend-store-uri {uri}   then http://127.0.0.1:5000{place}"
+        return [uri.rstrip("/") + place]
+    python = Path(sys.executable)
+    here = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return [f"{here} -m mlflow ui --backend-store-uri {uri}", f"then http://127.0.0.1:5000{place}"]
 
 
 def _sqlite_path(uri: str) -> Path | None:
