@@ -2,7 +2,12 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,7 @@ from search import events
 from search.history import History
 from search.run import main
 
+ROOT = Path(__file__).parents[2]
 SMALL = ["--num-samples", "5", "--epochs", "4", "--grace", "1", "--set", "mlp.widths=[32]", "--set", "cnn.channels=[4]",
          "--set", "cnn.widths=[16]"]  # fmt: skip
 
@@ -134,6 +140,49 @@ def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
         "error: the first trials all ended with ValueError: Expected more than 1 value"
     )
     assert summary["best"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupt", ["Ctrl-C in a terminal", "SIGTERM to the command"])
+def test_interrupted_once_it_cancels_tests_and_reports_what_is_there(interrupt: str, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "search.run",
+        "digits",
+        "--num-samples",
+        "500",
+        "--runs-dir",
+        str(tmp_path),
+        "--json",
+    ]
+    with (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(
+            [*command, "--name", "mine"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            start_new_session=True,
+        )
+    log = tmp_path / "mine/events.jsonl"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and '"checkpoint"' in log.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if interrupt == "SIGTERM to the command":
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    said = (tmp_path / "err").read_text()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    summary = json.loads(out)
+    assert summary["interrupted"]
+    assert summary["counts"]["cancelled"] >= 1
+    assert summary["best"] is not None
+    interrupted = [event["time"] for event in events.read(log) if event.get("state") == "cancelled"]
+    assert max(interrupted) - min(interrupted) < 10
 
 
 def test_a_dry_run_says_what_it_would_do(capsys: pytest.CaptureFixture[str]) -> None:
