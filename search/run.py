@@ -1,5 +1,6 @@
 """``python -m search.run TASK``: one search, from the command line to the tested winner."""
 
+import itertools
 import json
 import os
 import shlex
@@ -94,7 +95,7 @@ class Search:
 
     def run(self) -> int:
         """Everything, from the checks to the report."""
-        folder = self._new_folder()
+        self._check_folders()
         uri = self._check_tracking()
         from search import cluster
 
@@ -108,7 +109,7 @@ class Search:
                 dataset = reading.result()
             for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
                 at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
-            return self._search(folder, uri, dataset)
+            return self._search(uri, dataset)
 
     def _read_data(self) -> "Dataset":
         """Reads the data, and imports what takes long, while Ray is starting."""
@@ -121,8 +122,7 @@ class Search:
         search.recorder.import_mlflow()
         return dataset
 
-    def _new_folder(self) -> Path:
-        """The run's folder, not yet made."""
+    def _check_folders(self) -> None:
         runs = self.options.runs_dir
         try:
             runs.mkdir(parents=True, exist_ok=True)
@@ -130,13 +130,22 @@ class Search:
             raise UserError(f"--runs-dir {runs}: cannot be made ({error.strerror})") from None
         if not os.access(runs, os.W_OK | os.X_OK):
             raise UserError(f"--runs-dir {runs}: is not writable")
-        if self.options.name:
-            if (runs / self.options.name).exists():
-                raise UserError(f"--name {self.options.name}: {runs / self.options.name} exists; choose another name")
-            return runs / self.options.name
-        stem = f"{self.task.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-        return next(runs / name for name in names if not (runs / name).exists())
+        if self.options.name and (runs / self.options.name).exists():
+            raise UserError(f"--name {self.options.name}: {runs / self.options.name} exists; choose another name")
+
+    def _make_folder(self) -> Path:
+        """The run's folder, by the name asked for, or by one made of task and time that no search has."""
+        stem = self.options.name or f"{self.task.name}-{datetime.now():%Y%m%d-%H%M%S}"
+        folder = self.options.runs_dir / stem
+        for number in itertools.count(2):
+            try:
+                folder.mkdir()
+                break
+            except FileExistsError:
+                if self.options.name:
+                    raise UserError(f"--name {self.options.name}: {folder} exists; choose another name") from None
+                folder = self.options.runs_dir / f"{stem}-{number}"
+        return folder
 
     def _check_tracking(self) -> str:
         from search import tracking
@@ -154,7 +163,7 @@ class Search:
         self.driver.stopping = True
         os.write(2, b"\nstopping: running trials are cancelled, what is there is tested (again: at once)\n")
 
-    def _search(self, folder: Path, uri: str, dataset: "Dataset") -> int:
+    def _search(self, uri: str, dataset: "Dataset") -> int:
         from search import cluster, results
         from search.driver import Driver
         from search.events import FILE_NAME, EventLog
@@ -169,7 +178,7 @@ class Search:
         nodes = cluster.joined_nodes()
         gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
         slots = cluster.slots(nodes, options.cpus_per_trial, gpus)
-        folder.mkdir()
+        folder = self._make_folder()
         log, history = EventLog(folder / FILE_NAME), History()
         history.apply(log.append("search", **self._facts(folder.name, uri, dataset)))
         recorder = Recorder(folder, uri)

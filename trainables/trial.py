@@ -86,16 +86,16 @@ def run_trial(
     death of the process is left to Ray to retry; every exception is an ending of this trial.
     """
     reports = _Reports(config["trial"], plan)
+    learning = None
     try:
         learning = make_learning(dataset, config["config"], plan, config["seed"])
         if checkpoint := tune.get_checkpoint():
             with checkpoint.as_directory() as folder:
                 learning.restore(Path(folder))
         for epoch in learning:
-            ending = "completed" if epoch.index == plan.epochs else "converged" if learning.converged else None
-            reports.epoch(epoch, learning, ending)
+            reports.epoch(epoch, learning)
     except Exception as error:
-        reports.failure(error)
+        reports.failure(error, learning)
     finally:
         if torch := sys.modules.get("torch"):
             torch.cuda.empty_cache()
@@ -111,41 +111,59 @@ class _Reports:
         self.reported = self.saved = time.monotonic()
         self.worker: dict[str, Any] | None = {"node": socket.gethostname(), "pid": os.getpid(), "gpus": plan.gpus}
 
-    def epoch(self, epoch: Epoch, learning: Learning, ending: str | None) -> None:
-        best = learning.best
-        assert best is not None
+    def epoch(self, epoch: Epoch, learning: Learning) -> None:
         self.epochs.append(asdict(epoch))
-        self.new_best |= best.index == epoch.index
+        self.new_best |= learning.best is not None and learning.best.index == epoch.index
         now = time.monotonic()
-        due = now - self.reported >= self.plan.seconds_between_reports
-        if not (ending or due or epoch.index in self.plan.milestones):
-            return
-        message: dict[str, Any] = {"best": asdict(best), "value": getattr(best, self.plan.metric)}
-        if ending == "converged":
-            message["reason"] = f"no new best in {self.plan.patience} epochs"
-        if not (self.new_best or now - self.saved > self.plan.seconds_between_checkpoints):
-            self._send(message, ending)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            learning.save(Path(folder))
-            self.new_best, self.saved = False, time.monotonic()
-            self._send(message, ending, tune.Checkpoint.from_directory(folder))
+        save = self.new_best or now - self.saved > self.plan.seconds_between_checkpoints
+        if epoch.index == self.plan.epochs:
+            self._send(learning, save, ending="completed")
+        elif learning.converged:
+            self._send(learning, save, ending="converged", reason=f"no new best in {self.plan.patience} epochs")
+        elif epoch.index in self.plan.milestones or now - self.reported >= self.plan.seconds_between_reports:
+            self._send(learning, save)
 
-    def failure(self, error: Exception) -> None:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        if isinstance(error, DivergedError):
-            self._send({"reason": str(error)}, "diverged")
-        elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
-            self._send({"reason": str(error).partition("\n")[0] or type(error).__name__}, "oom")
-        else:
-            summary = f"{type(error).__name__}: {error}".partition("\n")[0]
-            text = "".join(traceback.format_exception(error))
-            self._send({"reason": f"{summary} ({where})", "traceback": text}, "failed")
+    def failure(self, error: Exception, learning: Learning | None) -> None:
+        """The epochs before the failure, and their best weights, are as good as any."""
+        fate = _fate(error)
+        try:
+            self._send(learning, self.new_best, **fate)
+        except Exception:
+            self._send(learning, save=False, **fate)
 
-    def _send(self, message: dict[str, Any], ending: str | None, checkpoint: tune.Checkpoint | None = None) -> None:
-        message |= {"trial": self.trial, "epochs": self.epochs, "worker": self.worker, "ending": ending}
-        if ending:
+    def _send(self, learning: Learning | None, save: bool, **fate: str) -> None:
+        message: dict[str, Any] = {
+            "trial": self.trial,
+            "epochs": self.epochs,
+            "worker": self.worker,
+            "ending": None,
+            **fate,
+        }
+        if message["ending"]:
             message["done"] = True
+        if learning is not None and learning.best is not None:
+            message |= {"best": asdict(learning.best), "value": getattr(learning.best, self.plan.metric)}
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = None
+            if save and learning is not None:
+                learning.save(Path(folder))
+                checkpoint = tune.Checkpoint.from_directory(folder)
+            tune.report(message, checkpoint=checkpoint)
         self.epochs, self.worker, self.reported = [], None, time.monotonic()
-        tune.report(message, checkpoint=checkpoint)
+        if save:
+            self.new_best, self.saved = False, self.reported
+
+
+def _fate(error: Exception) -> dict[str, str]:
+    """How an exception ends a trial: ``ending`` and ``reason``, and the traceback of one that was not expected."""
+    if isinstance(error, DivergedError):
+        return {"ending": "diverged", "reason": str(error)}
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
+        return {"ending": "oom", "reason": str(error).partition("\n")[0] or type(error).__name__}
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    summary = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return {
+        "ending": "failed",
+        "reason": f"{summary} ({Path(frame.filename).name}:{frame.lineno})",
+        "traceback": "".join(traceback.format_exception(error)),
+    }

@@ -92,11 +92,12 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
         ("completed", 9),
         ("pruned", 3),
         ("converged", 8),
-        ("diverged", 0),
-        ("oom", 0),
-        ("failed", 0),
+        ("diverged", 2),
+        ("oom", 2),
+        ("failed", 2),
         ("completed", 9),
     ]
+    assert all(trial.checkpoint for trial in trials), "what was learnt before a failure is kept too"
     assert trials[4].reason == "CUDA out of memory. Tried to allocate 20 GiB."
     assert trials[5].reason.startswith("KeyError: 'no such thing' (closed_form.py:")
     optuna = [driver.proposer.told[trial.id][0].optuna for trial in trials]
@@ -106,7 +107,7 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
 
 
 def test_as_many_workers_as_slots(run_script: RunScript) -> None:
-    driver = run_script([{"level": level} for level in np.linspace(2, 1, 12)], slots=2, grace=3)
+    driver = run_script([{"level": level} for level in np.linspace(2, 1, 12)], slots=2)
     pids = {worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers}
     assert len(pids) <= 2
     assert driver.history.counts() == {"completed": 12}
