@@ -97,7 +97,7 @@ class _Writer:
         (event,) = self.reader.new(limit=1)
         self.history.apply(event)
         self.experiment_id = self._experiment(event["experiment"])
-        known = self._runs(f"tags.`rungs.search` = '{event['name']}'")
+        known = self._runs(f"tags.`rungs.id` = '{event['id']}'")  # names are unique in a runs folder only
         self.parent = known.get("", None) or self._make_parent(event)
         self.run_ids |= {int(trial): run for trial, run in known.items() if trial}
 
@@ -142,9 +142,16 @@ class _Writer:
             if not token:
                 return found
 
+    def _search_tags(self) -> dict[str, Any]:
+        return {"rungs.id": self.history.search["id"], "rungs.search": self.history.search["name"]}
+
     def _make_parent(self, event: Event) -> str:
-        tags = {"rungs.search": event["name"], "mlflow.source.name": event["command"], "mlflow.source.type": "LOCAL",
-                "seed": str(event["seed"]), "dataset.digest": event["dataset_digest"]}  # fmt: skip
+        tags = self._search_tags() | {
+            "mlflow.source.name": event["command"],
+            "mlflow.source.type": "LOCAL",
+            "seed": str(event["seed"]),
+            "dataset.digest": event["dataset_digest"],
+        }
         if event["git_commit"]:
             tags |= {"mlflow.source.git.commit": event["git_commit"], "git.dirty": str(event["git_dirty"])}
         run = self.client.create_run(self.experiment_id, _milliseconds(event), tags, event["name"])
@@ -158,8 +165,11 @@ class _Writer:
     def _make_trial(self, event: Event) -> None:
         number = event["trial"]
         if number not in self.run_ids:
-            tags = {"mlflow.parentRunId": self.parent, "rungs.search": self.history.search["name"],
-                    "rungs.trial": str(number), "state": "running"}  # fmt: skip
+            tags = self._search_tags() | {
+                "mlflow.parentRunId": self.parent,
+                "rungs.trial": str(number),
+                "state": "running",
+            }
             name = f"{number:03d} {event['config']['model']}"
             run = self.client.create_run(self.experiment_id, _milliseconds(event), tags, name)
             self.run_ids[number] = run.info.run_id

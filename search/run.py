@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -224,6 +225,7 @@ class Search:
         options = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self.options).items()}
         return {
             "schema_version": 1,
+            "id": uuid.uuid4().hex,
             "name": name,
             "task": self.task.name,
             "seed": self.options.seed,

@@ -27,7 +27,14 @@ ROOT = Path(__file__).parents[2]
 def write_log(folder: Path, endings: tuple[str, ...]) -> None:
     """The log of a finished search with a trial an ending, of three epochs each."""
     log = EventLog(folder / events.FILE_NAME)
-    facts = {"name": "small", "task": "digits", "seed": 1, "command": "python -m search.run digits", "versions": {}}
+    facts = {
+        "id": folder.name,
+        "name": "small",
+        "task": "digits",
+        "seed": 1,
+        "command": "python -m search.run digits",
+        "versions": {},
+    }
     facts |= {"experiment": "digits", "dataset_digest": "abc", "git_commit": None, "git_dirty": None, "conf": {}}
     log.append("search", **facts, options={"seed": 1})
     for trial, state in enumerate(endings):
@@ -77,6 +84,10 @@ def test_recording_twice_changes_nothing(tmp_path: Path) -> None:
     ]
     assert record(tmp_path, uri)
     assert recorded(uri) == once
+    (tmp_path / "elsewhere").mkdir()
+    write_log(tmp_path / "elsewhere", ("completed",))
+    assert record(tmp_path / "elsewhere", uri)
+    assert len(recorded(uri)) == len(once) + 2, "a search of the same name in another folder is another search"
 
 
 def test_a_store_that_cannot_be_used_is_told_and_waited_for_no_longer_than_said(tmp_path: Path) -> None:
