@@ -17,8 +17,12 @@ def summarise(
 ) -> dict[str, Any]:
     """The summary of a search, from its history and MLflow's run of each trial.
 
-    ``test`` has one entry a tested checkpoint (``chosen``: winner, family or null; ``interval``: 95 %, of the error),
-    ``best`` the winner's or null, ``confirmed`` is null until winners are confirmed by training them again.
+    ``started`` is in seconds since the epoch; ``wall_seconds``, and a trial's ``seconds`` in its epochs, are
+    seconds; losses are nats an example, errors shares of 0 to 1. ``trials``: one entry a trial, with the best
+    figures so far, null where it has none; ``counts``: trials by state; ``worker_processes``: how many processes
+    ran them. ``test``: one entry a tested checkpoint (``chosen``: winner, family or null; ``interval``: 95 %, of
+    the error); ``best``: the winner's, or null; ``confirmed`` is null until winners are confirmed by training them
+    again.
     """
     search = history.search
     tests = [
