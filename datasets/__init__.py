@@ -56,6 +56,10 @@ class Dataset:
     development: Examples
     folds: tuple[Fold, ...]
     test: Examples | None
+    origin: str = ""
+    """Where the data came from, for people: its files, or how it was made."""
+    warnings: tuple[str, ...] = ()
+    """What people should know about the files before they trust a result: one line each."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -36,4 +36,5 @@ def load(root: Path, *, train: int = 1000, val: int = 350) -> Dataset:  # noqa: 
         development=Examples(inputs[:development], targets[:development]),
         folds=(Fold(np.arange(train), np.arange(train, development)),),
         test=Examples(inputs[development:], targets[development:]),
+        origin="scikit-learn's copy of UCI's optical digits",
     )
