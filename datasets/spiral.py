@@ -1,0 +1,55 @@
+"""Five spiral arms of 2-D points, generated; or read, where the data root has them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets import Dataset, Examples
+from datasets.splits import k_folds
+
+ARMS = 5
+_TURN = 2.5
+_TRAIN_SEED, _TEST_SEED = 0, 1
+
+
+def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, seed: int = 0) -> Dataset:
+    """``train`` development points in stratified ``folds`` (drawn by ``seed``) and ``test`` test points, shape (2,).
+
+    The points themselves come from fixed seeds.
+
+    Raises:
+        UserError: numbers that leave no points for a fold.
+    """
+    development = generate(train, _TRAIN_SEED)
+    return Dataset(
+        name="spiral",
+        classes=tuple(f"arm {arm}" for arm in range(ARMS)),
+        development=development,
+        folds=k_folds("spiral", development.targets, folds, seed),
+        test=generate(test, _TEST_SEED),
+        origin="generated from fixed seeds",
+    )
+
+
+def generate(count: int, seed: int) -> Examples:
+    """``count`` points, float32, shape (count, 2).
+
+    The class k and the place t in 0 to 1 are uniform; the arm is t (cos a, sin a) at the angle a = 2 pi k / 5 + 2.5 t,
+    with Gaussian noise of deviation ``noise(t)`` in each coordinate.
+    """
+    random = np.random.default_rng(seed)
+    arms = random.integers(ARMS, size=count)
+    t = random.random(count)
+    points = arm(arms, t) + random.standard_normal((count, 2)) * noise(t)[:, None]
+    return Examples(points.astype(np.float32), arms.astype(np.int64))
+
+
+def arm(k: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Points of the noiseless arms, shape (..., 2)."""
+    angle = 2 * np.pi * k / ARMS + _TURN * t
+    return np.stack([t * np.cos(angle), t * np.sin(angle)], axis=-1)
+
+
+def noise(t: np.ndarray) -> np.ndarray:
+    """Standard deviation of each coordinate."""
+    return 0.02 * (0.25 + 0.75 * t)
