@@ -12,7 +12,7 @@ _TURN = 2.5
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
 
-def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, seed: int = 0) -> Dataset:
+def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, seed: int = 0) -> Dataset:  # noqa: ARG001
     """``train`` development points in stratified ``folds`` (drawn by ``seed``) and ``test`` test points, shape (2,).
 
     The points themselves come from fixed seeds.
