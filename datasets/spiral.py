@@ -4,22 +4,29 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import Dataset, Examples
+from datasets import Dataset, Examples, points
+from datasets.errors import UserError
 from datasets.splits import k_folds
+from datasets.tables import read
 
 ARMS = 5
+FILES = ("spiral/train.csv", "spiral/test.csv")
 _TURN = 2.5
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
 
-def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, seed: int = 0) -> Dataset:  # noqa: ARG001
+def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, seed: int = 0) -> Dataset:
     """``train`` development points in stratified ``folds`` (drawn by ``seed``) and ``test`` test points, shape (2,).
 
-    The points themselves come from fixed seeds.
+    The points themselves come from fixed seeds. Where there are root/spiral/train.csv and test.csv, tables as those of
+    ``points``, all their points are read instead, and ``train`` and ``test`` do not count.
 
     Raises:
-        UserError: numbers that leave no points for a fold.
+        UserError: numbers that leave no points for a fold; one file of the two; wrong ones, as of ``points``.
     """
+    if there := _files(root):
+        tables = [read("spiral", root, Path(file).stem, file) for file in there]
+        return points.dataset("spiral", tables, test_share=0, val=0.2, folds=folds, seed=seed)
     development = generate(train, _TRAIN_SEED)
     return Dataset(
         name="spiral",
@@ -29,6 +36,21 @@ def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, se
         test=generate(test, _TEST_SEED),
         origin="generated from fixed seeds",
     )
+
+
+def _files(root: Path) -> list[str]:
+    """Both files below ``root``, or none."""
+    try:
+        there = [file for file in FILES if (root / file).exists()]
+    except OSError as error:
+        raise UserError(f"dataset spiral: {root / 'spiral'} cannot be read: {error.strerror}") from None
+    if len(there) == 1:
+        (missing,) = set(FILES) - set(there)
+        raise UserError(
+            f"dataset spiral: {root / there[0]} is there, but {root / missing} is not; "
+            "put it there, or take away the first for generated points"
+        )
+    return there
 
 
 def generate(count: int, seed: int) -> Examples:

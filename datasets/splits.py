@@ -18,6 +18,10 @@ def hold_out(name: str, targets: np.ndarray, val: float, seed: int) -> tuple[Fol
         train, chosen = train_test_split(np.arange(len(targets)), test_size=val, random_state=seed, stratify=targets)
     except ValueError as error:
         raise UserError(f"dataset {name}: val {val} of {len(targets)} examples: {error}") from None
+    for part, side in ((train, "training"), (chosen, "validation")):
+        if missing := set(targets.tolist()) - set(targets[part].tolist()):
+            left = f"leaves class {min(missing)} without {side} examples"
+            raise UserError(f"dataset {name}: val {val} of {len(targets)} examples {left}")
     return (Fold(np.sort(train), np.sort(chosen)),)
 
 
@@ -30,6 +34,8 @@ def k_folds(name: str, targets: np.ndarray, folds: int, seed: int) -> tuple[Fold
     from sklearn.model_selection import StratifiedKFold
 
     rarest = int(np.unique(targets, return_counts=True)[1].min())
+    if not 0 <= seed < 2**32:
+        raise UserError(f"dataset {name}: seed must be from 0 to 2**32 - 1, not {seed}")
     if not 2 <= folds <= rarest:
         raise UserError(
             f"dataset {name}: folds must be from 2 to {rarest}, the examples of the rarest class, not {folds}"
