@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from trainables.augmentation import augment
@@ -141,10 +142,10 @@ class Learner:
 
 
 @torch.inference_mode()
-def predict_logits(model: Classifier, inputs: torch.Tensor) -> torch.Tensor:
+def predict_logits(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Logits in float32, shape (examples, classes), in evaluation mode."""
     model.eval()
-    examples = max(1, 8 * _PIECE.get(inputs.device.type, 1 << 18) // inputs[0].numel())
+    examples = max(1, 8 * _PIECE.get(inputs.device.type, 1 << 18) // math.prod(inputs.shape[1:]))
     return torch.cat([model(piece) for piece in inputs.split(examples)])
 
 

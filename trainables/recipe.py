@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 
-def _bounded(default: float, low: float, high: float = math.inf) -> Any:
-    return field(default=default, metadata={"bounds": (low, high)})
+def _bounded(default: float, low: float, high: float = math.inf, *, pictures: bool = False) -> Any:
+    return field(default=default, metadata={"bounds": (low, high), "pictures": pictures})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,11 @@ class Recipe:
     """Largest norm of the whole gradient; 0 clips nothing."""
     average: float = _bounded(0.0, 0, 1)
     """Decay a step of a moving average of the weights, which is what is validated and kept; 0 averages nothing."""
-    affine: float = _bounded(0.0, 0, 1)
+    affine: float = _bounded(0.0, 0, 1, pictures=True)
     """Augmentation strength 0 to 1: random rotation, scale and shear (up to 30°, 30 % and 0.3 at 1)."""
-    shift: float = _bounded(0.0, 0, 1)
+    shift: float = _bounded(0.0, 0, 1, pictures=True)
     """Augmentation: largest random shift in each direction, as a share of the side."""
-    erase: float = _bounded(0.0, 0, 1)
+    erase: float = _bounded(0.0, 0, 1, pictures=True)
     """Augmentation: side of a randomly placed erased square, as a share of the picture's, rounded to whole pixels."""
     normalise: Literal["none", "standard"] = "none"
     """``standard``: channels have mean 0 and deviation 1 over the training examples."""
@@ -50,6 +50,8 @@ class Recipe:
 
 
 RECIPE_FIELDS = frozenset(setting.name for setting in fields(Recipe))
+PICTURE_SETTINGS = frozenset(setting.name for setting in fields(Recipe) if setting.metadata.get("pictures"))
+"""What only pictures can be augmented by."""
 
 
 def split_settings(config: dict[str, Any]) -> tuple[str, dict[str, Any], Recipe]:

@@ -60,6 +60,16 @@ def model_keywords(model: str) -> dict[str, Keyword]:
 
 
 @functools.cache
+def input_dimensions(model: str) -> int | None:
+    """Dimensions that an example must have for a model (3: channels, height, width); None where any will do."""
+    path = ROOT / "trainables/models" / f"{model}.py"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INPUT_DIMENSIONS":
+            return int(ast.literal_eval(node.value))
+    return None
+
+
+@functools.cache
 def dataset_keywords(dataset: str) -> dict[str, Keyword]:
     """The keywords of ``load`` in ``datasets/<dataset>.py``."""
     return _keywords(ROOT / "datasets" / f"{dataset}.py", "load")

@@ -13,7 +13,7 @@ import torch
 from datasets import Dataset
 from trainables.epoch import Epoch, Metric
 from trainables.learner import Learner, predict_logits
-from trainables.models import build
+from trainables.models import Ensemble, build
 from trainables.recipe import split_settings
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -84,6 +84,11 @@ class Training:
         return all(learner.best and self._stopped(learner.best, self.index) for learner in self.learners)
 
     @property
+    def parameters(self) -> int:
+        """Trainable parameters of one fold's model."""
+        return self.learners[0].parameters.values.numel()
+
+    @property
     def best(self) -> Epoch | None:
         """The mean of the folds' best epochs, its index the latest of theirs; None before the first epoch."""
         bests = [learner.best for learner in self.learners if learner.best]
@@ -141,14 +146,26 @@ def without_resume_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return checkpoint | {"folds": folds}
 
 
+def ensemble(checkpoint: dict[str, Any]) -> Ensemble:
+    """The model that a checkpoint holds, with each fold's best weights, in evaluation mode."""
+    family, keywords, _ = split_settings(checkpoint["config"])
+    members = []
+    for fold in checkpoint["folds"]:
+        members.append(build(family, checkpoint["input_shape"], len(checkpoint["classes"]), keywords))
+        members[-1].load_state_dict(fold["best"])
+    return Ensemble(members, checkpoint["classes"]).eval()
+
+
+def fold_probabilities(model: Ensemble, inputs: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Class probabilities of ``inputs`` by each fold's model, float64, shape (folds, examples, classes)."""
+    examples = on_device(inputs, device)
+    model.to(device)
+    members = [predict_logits(member, examples).double().softmax(1) for member in model.members]
+    result: np.ndarray = torch.stack(members).cpu().numpy()
+    return result
+
+
 def probabilities(checkpoint: dict[str, Any], inputs: np.ndarray, device: str = "cpu") -> np.ndarray:
     """Class probabilities of ``inputs``, float64, shape (examples, classes): the mean over the folds' best weights."""
-    family, keywords, _ = split_settings(checkpoint["config"])
-    examples = on_device(inputs, device)
-    total = torch.zeros(len(inputs), len(checkpoint["classes"]), dtype=torch.float64)
-    for fold in checkpoint["folds"]:
-        model = build(family, checkpoint["input_shape"], len(checkpoint["classes"]), keywords).to(device)
-        model.load_state_dict(fold["best"])
-        total += predict_logits(model, examples).double().softmax(1).cpu()
-    result: np.ndarray = (total / len(checkpoint["folds"])).numpy()
-    return result
+    mean: np.ndarray = fold_probabilities(ensemble(checkpoint), inputs, device).mean(0)
+    return mean

@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +46,10 @@ class Learning(Protocol):
     def converged(self) -> bool:
         """Whether patience has run out."""
 
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters of the model; of one fold's."""
+
     def save(self, folder: Path) -> None:
         """Writes a checkpoint."""
 
@@ -80,11 +84,16 @@ def torch_learning(dataset: Dataset, config: dict[str, Any], plan: Plan, seed: i
 def run_trial(
     config: dict[str, Any], *, dataset: Dataset, plan: Plan, make_learning: MakeLearning = torch_learning
 ) -> None:
-    """The trainable. ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings).
+    """The trainable.
+
+    ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings); for one that is trained to an end of
+    its own also ``epochs`` and ``patience``.
 
     Each report holds the epochs since the last one, the best so far, and in the last one how the trial ended. Only a
     death of the process is left to Ray to retry; every exception is an ending of this trial.
     """
+    own = {name: config[name] for name in ("epochs", "patience") if name in config}
+    plan = replace(plan, **own) if own else plan
     reports = _Reports(config["trial"], plan)
     learning = None
     try:
@@ -136,6 +145,7 @@ class _Reports:
             "trial": self.trial,
             "epochs": self.epochs,
             "worker": self.worker,
+            "parameters": None if learning is None else learning.parameters,
             "ending": None,
             **fate,
         }

@@ -48,9 +48,28 @@ class Classifier(nn.Module):
         return logits
 
 
+class Ensemble(nn.Module):
+    """Classifiers whose class probabilities are averaged: the model of a trial, with one member a fold."""
+
+    def __init__(self, members: Sequence[Classifier], classes: Sequence[str]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.classes = tuple(classes)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Probabilities, shape (examples, classes), of uint8 or float inputs."""
+        return torch.stack([member(inputs).softmax(1) for member in self.members]).mean(0)
+
+
 def scaled(inputs: torch.Tensor) -> torch.Tensor:
     """Float inputs as they are, uint8 scaled to 0 to 1."""
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
+
+
+def parameter_count(model: str, input_shape: Sequence[int], classes: int, keywords: Mapping[str, Any]) -> int:
+    """Trainable parameters of a model, without memory being given to them."""
+    with torch.device("meta"):
+        return sum(value.numel() for value in build(model, input_shape, classes, keywords).parameters())
 
 
 def build(model: str, input_shape: Sequence[int], classes: int, keywords: Mapping[str, Any]) -> Classifier:

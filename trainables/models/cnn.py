@@ -8,6 +8,8 @@ from torch import nn
 from trainables.models import activation_layers
 from trainables.models.mlp import MLP
 
+INPUT_DIMENSIONS = 3
+
 
 class CNN(nn.Sequential):
     """Blocks of convolutions and max-pooling, then an MLP head.
