@@ -55,8 +55,8 @@ RAY = {"trainables/trial.py", *(f"search/{name}.py" for name in ("tuning", "clus
     [
         ("ray", RAY, True),
         ("mlflow", {"search/recorder.py"}, True),
-        ("optuna", {"search/space.py", "search/proposer.py"}, True),
-        ("optuna", {"search/proposer.py"}, False),
+        ("optuna", {"search/space.py", "search/proposer.py", "search/importance.py"}, True),
+        ("optuna", {"search/proposer.py", "search/importance.py"}, False),
     ],
 )
 def test_heavy_packages_are_imported_in_few_files(package, allowed, types_too):
