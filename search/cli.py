@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, get_args
 
 from datasets.errors import UserError
+from search.task import Scheduler
+from trainables.epoch import Metric
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,20 @@ class Options:
     num_samples: int
     gpus_per_trial: float | None
     cpus_per_trial: float
+    max_concurrent: int | None
     epochs: int | None
+    metric: Metric | None
+    scheduler: Scheduler | None
     grace: int | None
     reduction_factor: int | None
     model: list[str]
     sampler: Literal["tpe", "random"]
+    time_budget: float | None
+    """Seconds."""
+    epoch_budget: int | None
+    target: float | None
+    """Validation error, a share."""
+    references: bool
     seed: int
     name: str | None
     data_root: Path
@@ -38,12 +49,16 @@ class Options:
     json: bool
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Its errors are ``UserError``."""
+
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; --help lists the options")
 
 
-def _number(kind: type, low: float, what: str, high: float = sys.float_info.max) -> Callable[[str], float]:
+def number(kind: type, low: float, what: str, high: float = sys.float_info.max) -> Callable[[str], float]:
+    """A parser of numbers of a kind within bounds; ``what`` says them in words."""
+
     def parse(text: str) -> float:
         try:
             value = kind(text)
@@ -56,16 +71,68 @@ def _number(kind: type, low: float, what: str, high: float = sys.float_info.max)
     return parse
 
 
+COUNT = number(int, 1, "a whole number from 1")
+
+
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
         raise argparse.ArgumentTypeError(f"must be letters, digits, '.', '_' and '-', at most 100, not {text!r}")
     return text
 
 
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m or 2h, not {text!r}")
+    return seconds
+
+
+def add_resources(result: argparse.ArgumentParser) -> None:
+    """What a trial gets of its node."""
+    result.add_argument(
+        "--gpus-per-trial",
+        type=number(float, 0, "a number of GPUs from 0"),
+        metavar="GPUS",
+        help="GPUs a trial, also fractions (default: 1, or 0 where the cluster has none)",
+    )
+    result.add_argument(
+        "--cpus-per-trial",
+        type=number(float, 0.01, "a number of CPUs above 0"),
+        default=1.0,
+        metavar="CPUS",
+        help="CPU cores a trial, and its threads (default: 1)",
+    )
+
+
+def add_data_root(result: argparse.ArgumentParser) -> None:
+    """Where data is read."""
+    result.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path(os.environ.get("DATA_ROOT", "data")),
+        metavar="FOLDER",
+        help="where the data lies (default: the environment's DATA_ROOT, else data/)",
+    )
+
+
+def add_runs_dir(result: argparse.ArgumentParser) -> None:
+    """Where results are."""
+    result.add_argument(
+        "--runs-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="where results go (default: runs/)"
+    )
+
+
+def add_ray_address(result: argparse.ArgumentParser) -> None:
+    """Where Ray runs."""
+    result.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="a running Ray cluster, or auto (default: start Ray here)"
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser; its errors are ``UserError``."""
-    count = _number(int, 1, "a whole number from 1")
-    result = _Parser(
+    result = Parser(
         prog="python -m search.run",
         description="Search the hyperparameters of a classification task: Optuna proposes, Ray Tune trains, ASHA stops "
         "the weak early, MLflow records, and the best are tested once.",
@@ -73,46 +140,63 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument
     add("task", metavar="TASK", help="a task's name in conf/, or the path of a YAML file")
-    add("--num-samples", type=count, default=40, metavar="N", help="configurations to try (default: 40)")
+    add("--num-samples", type=COUNT, default=40, metavar="N", help="configurations to try (default: 40)")
+    add_resources(result)
     add(
-        "--gpus-per-trial",
-        type=_number(float, 0, "a number of GPUs from 0"),
-        metavar="GPUS",
-        help="GPUs a trial, also fractions (default: 1, or 0 where the cluster has none)",
+        "--max-concurrent",
+        type=COUNT,
+        metavar="N",
+        help="most trials side by side (default: as many as the cluster holds)",
     )
+    add("--epochs", type=COUNT, metavar="N", help="most epochs a trial (default: the conf's)")
     add(
-        "--cpus-per-trial",
-        type=_number(float, 0.01, "a number of CPUs above 0"),
-        default=1.0,
-        metavar="CPUS",
-        help="CPU cores a trial, and its threads (default: 1)",
+        "--metric",
+        choices=get_args(Metric),
+        help="what trials are judged, ranked and kept by, at its best so far (default: the conf's)",
     )
-    add("--epochs", type=count, metavar="N", help="most epochs a trial (default: the conf's)")
-    add("--grace", type=count, metavar="N", help="epochs before a trial can be stopped (default: the conf's)")
+    add("--scheduler", choices=get_args(Scheduler), help="who stops weak trials early (default: the conf's)")
+    add("--grace", type=COUNT, metavar="N", help="epochs before a trial can be stopped (default: the conf's)")
     add(
         "--reduction-factor",
-        type=_number(int, 2, "a whole number from 2"),
+        type=number(int, 2, "a whole number from 2"),
         metavar="N",
-        help="one of so many trials goes on at each rung (default: the conf's)",
+        help="of asha: one of so many trials goes on at each rung (default: the conf's)",
     )
     add("--model", action="append", default=[], metavar="FAMILY", help="search this family only (repeatable)")
     add("--sampler", choices=("tpe", "random"), default="tpe", help="who proposes (default: tpe)")
     add(
+        "--time-budget",
+        type=_duration,
+        metavar="TIME",
+        help="end running trials so long after the start of the command, then test: 90s, 30m, 2h (default: no limit)",
+    )
+    add(
+        "--epoch-budget",
+        type=COUNT,
+        metavar="N",
+        help="stop once all trials together have trained so many epochs (default: no limit)",
+    )
+    add(
+        "--target",
+        type=number(float, 0, "an error from 0 to 1", 1.0),
+        metavar="ERROR",
+        help="stop once the best trial has this validation error, a share: 0.01 is 1 %% (default: no target)",
+    )
+    add(
+        "--references",
+        action="store_true",
+        help="also train the conf's hand-tuned references, each to its own end, and test them like the winner",
+    )
+    add(
         "--seed",
-        type=_number(int, 0, "a whole number from 0 to 2**32 - 1", 2**32 - 1),
+        type=number(int, 0, "a whole number from 0 to 2**32 - 1", 2**32 - 1),
         default=0,
         metavar="N",
         help="seed of proposals and trainings (default: 0)",
     )
     add("--name", type=_name, help="the search's name (default: task and time, always new)")
-    add(
-        "--data-root",
-        type=Path,
-        default=Path(os.environ.get("DATA_ROOT", "data")),
-        metavar="FOLDER",
-        help="where the data lies (default: the environment's DATA_ROOT, else data/)",
-    )
-    add("--runs-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="where results go (default: runs/)")
+    add_data_root(result)
+    add_runs_dir(result)
     add(
         "--tracking-uri",
         default=os.environ.get("MLFLOW_TRACKING_URI"),
@@ -120,10 +204,10 @@ def parser() -> argparse.ArgumentParser:
         help="MLflow's tracking store (default: the environment's MLFLOW_TRACKING_URI, else an SQLite file in the runs "
         "folder)",
     )
-    add("--ray-address", metavar="HOST:PORT", help="a running Ray cluster, or auto (default: start Ray here)")
+    add_ray_address(result)
     add(
         "--top-k",
-        type=count,
+        type=COUNT,
         default=3,
         metavar="N",
         help="checkpoints to test besides each family's best (default: 3)",

@@ -4,11 +4,14 @@ Everything else (the Optuna study, the rungs, MLflow, the summary, the report) i
 A line outlives the driver's death once written; only a death of the machine itself can lose the last ones.
 """
 
+import fcntl
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from datasets.errors import UserError
 
 FILE_NAME = "events.jsonl"
 
@@ -17,11 +20,24 @@ Event = dict[str, Any]
 
 
 class EventLog:
-    """Appends to a new log."""
+    """Appends to a new log, or where ``resume`` says so to one that is there.
 
-    def __init__(self, path: Path) -> None:
+    Raises:
+        FileExistsError: a log is there, and ``resume`` is not asked for.
+        UserError: another process is appending to it.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
-        self._file = path.open("x", encoding="utf-8")
+        self._file = path.open("a" if resume else "x", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise UserError(f"{path.parent}: another command is writing to this search; wait until it ends") from None
+        if resume:
+            whole = path.read_bytes().rpartition(b"\n")[0]
+            self._file.truncate(len(whole) + 1 if whole else 0)  # a line that a crash cut off was never acted on
 
     def append(self, event: str, **fields: Any) -> Event:
         """Writes one event and flushes it to the operating system; returns it as it will be read."""

@@ -9,6 +9,8 @@ from search.events import Event
 from search.space import Config
 
 State = Literal["running", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
+Apart = Literal["reference", "again"]
+"""Of trials trained to their own end beside the search: hand-tuned references, and configurations trained again."""
 
 
 @dataclass
@@ -24,10 +26,18 @@ class TrialResult:
     seed: int
     proposed: float
     """Seconds since the epoch."""
+    origin: str = "sampler"
+    """Who proposed it: the sampler, or a reference's name."""
+    apart: Apart | None = None
+    """None for a trial that counts: proposed, judged, ranked."""
+    own_epochs: int | None = None
+    """Of one beside the search: the most that it trains, where the others have the task's."""
     state: State = "running"
     reason: str = ""
     traceback: str = ""
     curve: list[dict[str, Any]] = field(default_factory=list)
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    """Start and end of each report's epochs, seconds since the epoch, laid end to end before the report."""
     best: dict[str, Any] | None = None
     checkpoint: str | None = None
     """Path of the newest checkpoint's folder, relative to the run's folder."""
@@ -35,6 +45,8 @@ class TrialResult:
     """Figures of the best weights that are in the checkpoint: what it is worth."""
     started: float | None = None
     ended: float | None = None
+    parameters: int | None = None
+    """How many its model has, trainable ones; None before it starts."""
     workers: list[dict[str, Any]] = field(default_factory=list)
     """Node, process id and share of a GPU of each attempt."""
     deaths: list[str] = field(default_factory=list)
@@ -66,8 +78,11 @@ class History:
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.search: Event = {}
         self.trials: dict[int, TrialResult] = {}
+        self.stop: Event | None = None
+        """What ended the search before its last trial."""
         self.openings: list[Event] = []
         self.tests: list[Event] = []
+        self.ends: list[Event] = []
         for event in events:
             self.apply(event)
 
@@ -86,23 +101,42 @@ class History:
         """Epochs of all trials, as reported."""
         return sum(trial.epochs for trial in self.trials.values())
 
+    @property
+    def epochs_searched(self) -> int:
+        """The same of the trials that count."""
+        return sum(trial.epochs for trial in self.searched())
+
+    def searched(self) -> list[TrialResult]:
+        """The trials that count: not the references, nor what was trained again."""
+        return [trial for trial in list(self.trials.values()) if trial.apart is None]
+
     def _on_search(self, event: Event) -> None:
         self.search = event
 
     def _on_proposal(self, event: Event) -> None:
-        trial = TrialResult(event["trial"], event["config"], event["seed"], event["time"])
+        trial = TrialResult(
+            event["trial"],
+            event["config"],
+            event["seed"],
+            event["time"],
+            event.get("origin", "sampler"),
+            event.get("apart"),
+            event.get("epochs"),
+        )
         self.trials[trial.id] = trial
 
     def _on_start(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.started = trial.started or event["time"]
         trial.workers.append(event["worker"])
+        trial.parameters = event.get("parameters")
 
     def _on_report(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         new = [epoch for epoch in event["epochs"] if epoch["index"] > trial.epochs]
         if new:
             trial.curve += new
+            trial.spans.append((event["time"] - sum(epoch["seconds"] for epoch in new), event["time"]))
             trial.best = event["best"]
 
     def _on_checkpoint(self, event: Event) -> None:
@@ -117,8 +151,15 @@ class History:
     def _on_death(self, event: Event) -> None:
         self.trials[event["trial"]].deaths.append(event["reason"])
 
+    def _on_stop(self, event: Event) -> None:
+        if not self.ends:  # later commands on a finished search are not the search
+            self.stop = event
+
     def _on_opening(self, event: Event) -> None:
         self.openings.append(event)
+
+    def _on_end(self, event: Event) -> None:
+        self.ends.append(event)
 
     def _on_test(self, event: Event) -> None:
         self.tests.append(event)

@@ -171,6 +171,9 @@ class _Writer:
                 "state": "running",
             }
             name = f"{number:03d} {event['config']['model']}"
+            if event.get("apart"):
+                tags["apart"] = event["apart"]
+                name += f" ({event['apart']}: {event['origin']})"
             run = self.client.create_run(self.experiment_id, _milliseconds(event), tags, name)
             self.run_ids[number] = run.info.run_id
         params = {key: str(value) for key, value in event["parameters"].items()} | {"model": event["config"]["model"]}

@@ -4,28 +4,22 @@ import itertools
 import json
 import os
 import shlex
-import signal
 import sys
-import time
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
 from search import cli, conf
 from search.cli import Options
+from search.session import INTERRUPTED, Session
 from search.task import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from search.driver import Driver
-
-INTERRUPTED = 130
+    from search.space import Config
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,14 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where no trial gave a result, 2 for a mistake of the user's, 130 where interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: _run(arguments))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The command's exit code; a mistake of the user's is said in one line and has the code 2."""
     try:
-        options = cli.parse(arguments)
-        changes = {"epochs": options.epochs, "grace": options.grace, "reduction_factor": options.reduction_factor}
-        changed = {key: value for key, value in changes.items() if value is not None}
-        task = conf.load(options.task, changed, options.set, options.model)
-        if options.dry_run:
-            return dry_run(task, options)
-        return Search(task, options, ["python", "-m", "search.run", *arguments]).run()
+        return command()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -50,24 +43,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _run(arguments: Sequence[str]) -> int:
+    options = cli.parse(arguments)
+    names = ("epochs", "metric", "scheduler", "grace", "reduction_factor")
+    changed = {name: value for name in names if (value := getattr(options, name)) is not None}
+    task = conf.load(options.task, changed, options.set, options.model)
+    if options.references and not task.references:
+        raise UserError(f"--references: {conf.find(options.task)} has none")
+    if options.dry_run:
+        return dry_run(task, options)
+    return Search(task, options, ["python", "-m", "search.run", *arguments]).run()
+
+
 def dry_run(task: Task, options: Options) -> int:
     """Prints what would be done; starts nothing."""
     import yaml
 
-    import datasets
     from search import cluster
+    from search.reading import read
 
     nodes = cluster.nodes_at(options.ray_address) if options.ray_address else cluster.this_machine()
     gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
-    slots = cluster.slots(nodes, options.cpus_per_trial, gpus)
-    dataset = datasets.load(task.dataset, options.data_root, task.dataset_settings)
+    slots = min(cluster.slots(nodes, options.cpus_per_trial, gpus), options.max_concurrent or sys.maxsize)
+    dataset = read(task, options.data_root)
     assert dataset.test is not None
     plan = {
         "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
         f"on {options.ray_address or 'this machine'}",
         "rungs": list(task.milestones),
         "most epochs": options.num_samples * task.epochs,
+        "references": [reference.name for reference in task.references] if options.references else [],
         "dataset": {
+            "from": dataset.origin,
+            "warnings": list(dataset.warnings),
             "development": len(dataset.development),
             "folds": [f"{len(fold.train)} train, {len(fold.val)} validation" for fold in dataset.folds],
             "test": len(dataset.test),
@@ -90,38 +98,14 @@ class Search:
     def __init__(self, task: Task, options: Options, command: Sequence[str]) -> None:
         self.task, self.options = task, options
         self.command = shlex.join(command)
-        self.began = time.monotonic()
-        self.driver: Driver | None = None
-        self.interruptions = 0
+        self.session = Session(task, options.data_root, options.ray_address)
 
     def run(self) -> int:
         """Everything, from the checks to the report."""
         self._check_folders()
         uri = self._check_tracking()
-        from search import cluster
-
-        if self.options.ray_address:
-            cluster.check_address(self.options.ray_address)
-        with ExitStack() as at_end:
-            at_end.callback(cluster.disconnect)
-            with ThreadPoolExecutor(max_workers=1) as beside:
-                reading = beside.submit(self._read_data)
-                cluster.connect(self.options.ray_address)
-                dataset = reading.result()
-            for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
-                at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
+        with self.session.opened() as dataset:
             return self._search(uri, dataset)
-
-    def _read_data(self) -> "Dataset":
-        """Reads the data, and imports what takes long, while Ray is starting."""
-        import datasets
-
-        dataset = datasets.load(self.task.dataset, self.options.data_root, self.task.dataset_settings)
-        import search.proposer
-        import search.recorder
-
-        search.recorder.import_mlflow()
-        return dataset
 
     def _check_folders(self) -> None:
         runs = self.options.runs_dir
@@ -155,69 +139,73 @@ class Search:
         tracking.check(uri)
         return uri
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.interruptions += 1
-        if self.interruptions > 1:
-            os._exit(INTERRUPTED)
-        if self.driver is None:
-            raise KeyboardInterrupt
-        self.driver.stopping = True
-        os.write(2, b"\nstopping: running trials are cancelled, what is there is tested (again: at once)\n")
-
     def _search(self, uri: str, dataset: "Dataset") -> int:
-        from search import cluster, results
+        from search import references
+        from search.budgets import Budgets
         from search.driver import Driver
         from search.events import FILE_NAME, EventLog
+        from search.finish import Finish
         from search.history import History
         from search.progress import ProgressView
         from search.proposer import Proposer
         from search.recorder import Recorder
-        from search.tuning import run_trials
+        from search.selection import select
         from trainables.trial import Plan
 
         task, options = self.task, self.options
-        nodes = cluster.joined_nodes()
-        gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
-        slots = cluster.slots(nodes, options.cpus_per_trial, gpus)
+        resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
+        accepts = _at_most(task.max_parameters, dataset) if task.max_parameters else None
+        proposer = Proposer(task.space, options.sampler, options.seed, task.references, accepts)
+        beside = references.to_train(task, options.seed) if options.references else []
+        total = options.num_samples + len(beside)
+        slots = min(resources.slots, options.max_concurrent or total, total)
         folder = self._make_folder()
         log, history = EventLog(folder / FILE_NAME), History()
-        history.apply(log.append("search", **self._facts(folder.name, uri, dataset)))
+        history.apply(log.append("search", **self._facts(folder.name, uri, slots, dataset)))
         recorder = Recorder(folder, uri)
         recorder.start()
-        progress = ProgressView(history, options.num_samples, task.metric, quiet=options.quiet)
-        progress.say(f"{folder.name}: {options.num_samples} trials of at most {task.epochs} epochs, {slots} at a time")
-        proposer = Proposer(task.space, options.sampler, options.seed, task.references)
-        driver = self.driver = Driver(
-            task, log, history, proposer, num_samples=options.num_samples, seed=options.seed, on_event=progress.update
+        progress = ProgressView(history, task, total, slots, quiet=options.quiet)
+        for warning in dataset.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        progress.say(
+            f"{folder.name}: {total} trials of at most {task.epochs} epochs, {slots} at a time; {dataset.origin}"
+        )
+        driver = Driver(
+            task,
+            log,
+            history,
+            proposer,
+            num_samples=options.num_samples,
+            seed=options.seed,
+            beside=beside,
+            budgets=Budgets(options.time_budget, options.epoch_budget, options.target, self.session.began),
+            on_event=progress.update,
         )
         plan = Plan(
             epochs=task.epochs,
             patience=task.patience,
             metric=task.metric,
             milestones=task.milestones,
-            cpus=options.cpus_per_trial,
-            gpus=gpus,
+            cpus=resources.cpus,
+            gpus=resources.gpus,
         )
-        finish = results.Finish(task, options, folder, log, history, recorder, self.began)
-        progress.begin()
+        finish = Finish(task, folder, log, history, recorder, self.session.began)
         try:
-            try:
-                run_trials(driver, dataset.blind(), plan, folder, min(slots, options.num_samples))
-            finally:
-                driver.cancel_running("interrupted" if self.interruptions else "the search stopped")
-                progress.end()
-            finish.test(dataset, gpus)
+            self.session.train(driver, dataset, plan, folder, slots, progress)
+            if selected := select(history.trials.values(), task.metric, options.top_k):
+                progress.say(f"testing {len(selected)} checkpoints")
+                finish.test(dataset, selected, "search", resources.cpus, resources.gpus)
         finally:  # whatever breaks, what is there is written down
-            finish.record(interrupted=self.interruptions > 0)
-        finish.show()
+            finish.record(interrupted=self.session.interruptions > 0)
+        finish.show(json=options.json)
         if driver.failure:
             print(driver.failure.traceback, file=sys.stderr, end="")
             print(f"error: the first trials all ended with {driver.failure.reason}", file=sys.stderr)
-        if self.interruptions:
+        if self.session.interruptions:
             return INTERRUPTED
-        return 0 if history.tests else 1
+        return 0 if any(test["chosen"] == "winner" for test in history.tests) else 1
 
-    def _facts(self, name: str, uri: str, dataset: "Dataset") -> dict[str, Any]:
+    def _facts(self, name: str, uri: str, slots: int, dataset: "Dataset") -> dict[str, Any]:
         """What the log says of the search itself."""
         from search.provenance import git_state, installed_versions
 
@@ -231,17 +219,35 @@ class Search:
             "seed": self.options.seed,
             "command": self.command,
             "options": options,
+            "slots": slots,
             "conf": self.task.resolved,
             "metric": self.task.metric,
             "milestones": list(self.task.milestones),
             "tracking_uri": uri,
             "experiment": self.task.name,
             "dataset_digest": dataset.digest(),
+            "dataset_origin": dataset.origin,
+            "dataset_warnings": list(dataset.warnings),
             "classes": list(dataset.classes),
             "git_commit": commit,
             "git_dirty": dirty,
             "versions": installed_versions(),
         }
+
+
+def _at_most(parameters: int, dataset: "Dataset") -> "Callable[[Config], bool]":
+    """Whether a configuration's model has at most so many trainable parameters."""
+    from trainables.models import parameter_count
+    from trainables.recipe import split_settings
+
+    def accepts(config: "Config") -> bool:
+        model, keywords, _ = split_settings(config)
+        try:
+            return parameter_count(model, dataset.input_shape, len(dataset.classes), keywords) <= parameters
+        except ValueError:  # it can't be built: its trial will say why
+            return True
+
+    return accepts
 
 
 if __name__ == "__main__":

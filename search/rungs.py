@@ -1,4 +1,4 @@
-"""Successive halving, decided asynchronously (ASHA): a pure table of values by rung."""
+"""Early stopping at rungs, decided asynchronously (ASHA, median rule): a pure table of values by rung."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,11 @@ import numpy as np
 class Rungs:
     """At each milestone a trial goes on if it is among the best ``1 / reduction_factor`` of those seen there before.
 
-    The stopping rule of ASHA (Li et al., arXiv 1810.05934) as Ray Tune has it: the first at a rung goes on, and a value
-    equal to the cut-off too. Less is better. Each group (model family) has rungs of its own: families learn at
-    different speeds, and each one's best is reported.
+    With milestones at the factor's powers, the stopping rule of ASHA (Li et al., arXiv 1810.05934) as Ray Tune has it.
+    With a factor of 2 and evenly spaced milestones, the median rule (Golovin et al., KDD 2017)
+    on best values so far, as Optuna's MedianPruner has it. The first at a rung goes on, and a value equal to the
+    cut-off too. Less is better. Each group (model family) has rungs of its own: families learn at different speeds, and
+    each one's best is reported.
     """
 
     def __init__(self, milestones: Sequence[int], reduction_factor: int) -> None:

@@ -1,6 +1,6 @@
 """The result on the terminal: the tested checkpoints, the references, and where everything lies."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -8,11 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from search.progress import duration
-from search.task import Reference
+
+_ROLES = {"winner": "winner", "family": "best of its family", "again": "", None: "beside them"}
 
 
-def result_table(summary: dict[str, Any], references: Iterable[Reference]) -> Table:
-    """Tested checkpoints in the order of validation, the chosen ones marked; then what was reported of references."""
+def result_table(summary: dict[str, Any]) -> Table:
+    """Tested checkpoints in the order of validation, the chosen ones marked; then the references.
+
+    Of each reference: trained here, in this search or an earlier one, and what was reported of it elsewhere.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", "model"):
         table.add_column(name, no_wrap=True)
@@ -21,31 +25,53 @@ def result_table(summary: dict[str, Any], references: Iterable[Reference]) -> Ta
     table.add_column("", no_wrap=True)
     trials = {trial["id"]: trial for trial in summary["trials"]}
     for test in summary["test"]:
-        trial = trials[test["trial"]]
-        low, high = test["interval"]
-        table.add_row(
-            str(test["trial"]),
-            test["model"],
-            f"{trial['val_loss']:.4f}",
-            percent(trial["val_error"]),
-            percent(test["error"]),
-            f"{100 * low:.2f} to {100 * high:.2f}",
-            f"{test['loss']:.4f}",
-            f"{test['f1']:.4f}",
-            {"winner": "winner", "family": "best of its family", None: "beside them"}[test["chosen"]],
-            style="bold" if test["chosen"] == "winner" else "" if test["chosen"] else "dim",
-        )
+        if test["chosen"] == "reference":
+            continue
+        role = _ROLES[test["chosen"]]
+        if test["chosen"] == "again":
+            role = f"{test['origin']} again, opening {test['opening']}"
+        style = "bold" if test["chosen"] == "winner" else "" if test["chosen"] else "dim"
+        table.add_row(str(test["trial"]), test["model"], *_figures(trials[test["trial"]], test), role, style=style)
     table.add_section()
-    for reference in references:
-        error, loss = reference.reported.get("test_error"), reference.reported.get("test_loss")
-        figures = (percent(error), "", f"{loss:.3f}" if loss is not None else "", "")
-        table.add_row("", reference.config["model"], "", "", *figures, f"reported: {reference.name}", style="italic")
+    for reference in summary["references"]:
+        trained, reported = reference["trained"], reference["reported"]
+        if trained:
+            here = trained["search"] == summary["name"]
+            where = f"trained here: {reference['name']}" + ("" if here else f" (in {trained['search']})")
+            number = str(trained["trial"]) if here else ""
+            table.add_row(number, reference["model"], *_figures(trained, trained), where)
+        if reported:
+            loss = reported.get("test_loss")
+            figures = ("", "", percent(reported.get("test_error")), "", f"{loss:.3f}" if loss is not None else "", "")
+            table.add_row("", reference["model"], *figures, f"reported: {reference['name']}", style="italic")
     return table
 
 
-def show(
-    console: Console, summary: dict[str, Any], references: Iterable[Reference], places: Iterable[tuple[str, str]]
-) -> None:
+def _figures(trial: Mapping[str, Any], test: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = test["interval"]
+    return (
+        f"{trial['val_loss']:.4f}",
+        percent(trial["val_error"]),
+        percent(test["error"]),
+        f"{100 * low:.2f} to {100 * high:.2f}",
+        f"{test['loss']:.4f}",
+        f"{test['f1']:.4f}",
+    )
+
+
+def _folds(summary: dict[str, Any]) -> str | None:
+    """Of a cross-validated winner, each fold's model alone beside the averaged one that was tested."""
+    winner = next((test for test in summary["test"] if test["chosen"] == "winner"), None)
+    if winner is None or len(winner["fold_errors"]) < 2:
+        return None
+    errors = winner["fold_errors"]
+    alone = ", ".join(f"{100 * error:.2f}" for error in errors)
+    return (
+        f"winner's {len(errors)} folds, test error of each model alone: {alone} %; averaged: {percent(winner['error'])}"
+    )
+
+
+def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, str]]) -> None:
     """Prints the whole result; ``places`` are what lies where."""
 
     def say(text: str) -> None:
@@ -56,10 +82,21 @@ def show(
         f"\n{summary['name']}: {len(summary['trials'])} trials ({counts}), {summary['epochs_trained']} epochs, "
         f"{duration(summary['wall_seconds'])}"
     )
+    if summary["ended_by"] != "all trials":
+        say(f"ended early: {summary['ended_reason']}")
     if summary["test"]:
-        console.print(result_table(summary, references))
+        table = result_table(summary)
+        # A terminal that is too narrow breaks lines; figures that are cut off would be lost.
+        console.width = max(
+            console.width, console.measure(table, options=console.options.update(max_width=1000)).maximum
+        )
+        console.print(table)
     else:
         say("No trial left a checkpoint: nothing was tested.")
+    if folds := _folds(summary):
+        say(folds)
+    for warning in summary["dataset_warnings"]:
+        say(f"warning: {warning}")
     unlucky = [trial for trial in summary["trials"] if trial["state"] in ("failed", "oom", "diverged")]
     for trial in unlucky[:5]:
         say(f"trial {trial['id']} {trial['state']}: {trial['reason']}")

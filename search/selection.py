@@ -6,12 +6,16 @@ from typing import Literal
 
 from search.history import TrialResult
 
-Role = Literal["winner", "family"]
+Role = Literal["winner", "family", "reference", "again"]
 
 
 @dataclass(frozen=True)
 class Selected:
-    """A trial to be tested. ``chosen``: the winner, the best of its family, or None for one only shown beside them."""
+    """A trial to be tested.
+
+    ``chosen``: the winner, the best of its family, a reference, one trained again, or None for one only shown beside
+    them.
+    """
 
     trial: TrialResult
     chosen: Role | None
@@ -24,9 +28,20 @@ def ranked(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
     return [trial for *_, trial in sorted(rows, key=lambda row: row[:3])]
 
 
+def best_so_far(trials: Iterable[TrialResult], metric: str) -> TrialResult | None:
+    """The trial that leads by its reports, also one whose checkpoint is still on its way."""
+    rows = [(trial.best[metric], trial.best["val_loss"], trial.id, trial)
+            for trial in trials if trial.apart is None and trial.best is not None]  # fmt: skip
+    return min(rows, key=lambda row: row[:3])[-1] if rows else None
+
+
 def select(trials: Iterable[TrialResult], metric: str, top_k: int) -> list[Selected]:
-    """The winner, each other family's best, and what else is among the best ``top_k``; in the order of validation."""
-    order = ranked(trials, metric)
+    """The winner, each other family's best, and what else is among the best ``top_k``; in the order of validation.
+
+    The references come last, each for itself: nothing is chosen among them.
+    """
+    trials = list(trials)
+    order = ranked((trial for trial in trials if trial.apart is None), metric)
     seen: set[str] = set()
     selected = []
     for place, trial in enumerate(order):
@@ -36,4 +51,5 @@ def select(trials: Iterable[TrialResult], metric: str, top_k: int) -> list[Selec
             selected.append(Selected(trial, "winner"))
         elif first_of_family or place < top_k:
             selected.append(Selected(trial, "family" if first_of_family else None))
-    return selected
+    references = [trial for trial in trials if trial.apart == "reference" and trial.checkpoint]
+    return selected + [Selected(trial, "reference") for trial in references]

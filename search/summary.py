@@ -3,32 +3,42 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from search.history import History, TrialResult
 
 SCHEMA_VERSION = 1
+TEST_FIELDS = (
+    "trial", "model", "origin", "chosen", "opening", "error", "loss", "f1", "interval", "fold_errors", "checkpoint"
+)  # fmt: skip
 
 
 def summarise(
-    history: History, run_ids: Mapping[int, str], *, wall_seconds: float, interrupted: bool
+    history: History,
+    run_ids: Mapping[int, str],
+    references: Sequence[Mapping[str, Any]],
+    *,
+    wall_seconds: float,
+    interrupted: bool,
 ) -> dict[str, Any]:
-    """The summary of a search, from its history and MLflow's run of each trial.
+    """The summary of a search, from its history, MLflow's run of each trial, and what is known of the references.
 
-    ``started`` is in seconds since the epoch; ``wall_seconds``, and a trial's ``seconds`` in its epochs, are
-    seconds; losses are nats an example, errors shares of 0 to 1. ``trials``: one entry a trial, with the best
-    figures so far, null where it has none; ``counts``: trials by state; ``worker_processes``: how many processes
-    ran them. ``test``: one entry a tested checkpoint (``chosen``: winner, family or null; ``interval``: 95 %, of
-    the error); ``best``: the winner's, or null; ``confirmed`` is null until winners are confirmed by training them
-    again.
+    ``started`` is in seconds since the epoch; ``wall_seconds``, of all commands of this search, and a trial's
+    ``seconds`` in its epochs, are seconds; losses are nats an example, errors shares of 0 to 1. ``trials``: one entry a
+    trial, with the best figures so far, null where it has none; ``apart`` is null for a trial that counts, "reference"
+    for a hand-tuned one, "again" for a configuration trained again; ``counts``: trials by state; ``ended_by``: all
+    trials, time budget, epoch budget, target, interruption or failures; ``busy``: the share of the workers' time that
+    epochs took, from the first one's start to the last proposal's; ``worker_processes``: how many processes ran them.
+    ``test``: one entry a tested checkpoint (``chosen``: winner, family, reference, again or null; ``interval``: 95 %,
+    of the error; ``fold_errors``: each fold's model alone); ``best``: the winner's, or null; ``references``: what was
+    ``reported`` of each and, where it has ever been trained here on these data, ``trained``; ``confirmed`` is null
+    until winners are confirmed by training them again; ``dataset_warnings``: what one should know of the data before
+    one trusts a figure.
     """
     search = history.search
-    tests = [
-        {name: test[name] for name in ("trial", "model", "chosen", "error", "loss", "f1", "interval", "checkpoint")}
-        for test in history.tests
-    ]
+    tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
     winner = next((test for test in tests if test["chosen"] == "winner"), None)
     best = None
     if winner:
@@ -42,26 +52,36 @@ def summarise(
         "task": search["task"],
         "seed": search["seed"],
         "started": search["time"],
-        "wall_seconds": wall_seconds,
-        "interrupted": interrupted,
+        "wall_seconds": round(sum(end["wall_seconds"] for end in history.ends) + wall_seconds, 3),
+        "interrupted": interrupted or any(end["interrupted"] for end in history.ends),
+        "ended_by": history.stop["by"] if history.stop else "all trials",
+        "ended_reason": history.stop["reason"] if history.stop else "",
         "command": search["command"],
-        "trials": [_trial(trial, run_ids.get(trial.id)) for trial in history.trials.values()],
+        "trials": [trial_row(trial) | {"mlflow_run_id": run_ids.get(trial.id)} for trial in history.trials.values()],
         "counts": history.counts(),
         "epochs_trained": history.epochs_trained,
+        "slots": search["slots"],
+        "busy": busy_share(history),
         "worker_processes": len({(w["node"], w["pid"]) for trial in history.trials.values() for w in trial.workers}),
         "worker_deaths": sum(len(trial.deaths) for trial in history.trials.values()),
         "test": tests,
         "best": best,
+        "references": list(references),
         "confirmed": None,
+        "dataset_origin": search["dataset_origin"],
+        "dataset_warnings": search["dataset_warnings"],
         "tracking_uri": search["tracking_uri"],
         "experiment": search["experiment"],
     }
 
 
-def _trial(trial: TrialResult, run_id: str | None) -> dict[str, Any]:
+def trial_row(trial: TrialResult) -> dict[str, Any]:
+    """A trial's fate, best figures and configuration."""
     return {
         "id": trial.id,
         "model": trial.model,
+        "origin": trial.origin,
+        "apart": trial.apart,
         "state": trial.state,
         "reason": trial.reason,
         "epochs": trial.epochs,
@@ -69,8 +89,22 @@ def _trial(trial: TrialResult, run_id: str | None) -> dict[str, Any]:
         "val_loss": trial.figure("val_loss"),
         "val_error": trial.figure("val_error"),
         "seconds": round(trial.seconds, 3),
-        "mlflow_run_id": run_id,
+        "parameters": trial.parameters,
     }
+
+
+def busy_share(history: History) -> float | None:
+    """The share of the workers' time that epochs took, from the first epoch's start to the last proposal's.
+
+    Until then no worker need ever wait. None before anything is trained.
+    """
+    spans = [span for trial in history.trials.values() for span in trial.spans]
+    if not spans:
+        return None
+    began = min(start for start, _ in spans)
+    until = max(trial.started or trial.proposed for trial in history.trials.values())
+    busy = sum(max(0.0, min(end, until) - max(start, began)) for start, end in spans)
+    return round(min(1.0, busy / (history.search["slots"] * (until - began))), 4) if until > began else None
 
 
 def write(folder: Path, summary: dict[str, Any]) -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search.space import Config, Space
 from trainables.epoch import Metric
+
+Scheduler = Literal["asha", "median", "none"]
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,16 @@ class Reference:
     """Setting names as in the space; what is left out has its default."""
     parameters: Config | None
     """Its Optuna parameters where it lies inside the search space."""
-    epochs: int | None
-    patience: int | None
+    epochs: int
+    patience: int
+    """Its own end, when it is trained as a reference."""
     reported: dict[str, float]
     """Figures by name: ``test_error`` (share), ``test_loss`` (nats an example)."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What makes a training of it the same as another one."""
+        return {"config": self.config, "epochs": self.epochs, "patience": self.patience}
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,16 @@ class Task:
     dataset_settings: dict[str, Any]
     metric: Metric
     epochs: int
+    scheduler: Scheduler
+    """Who stops weak trials early."""
     grace: int
     """Epochs before the first rung."""
     reduction_factor: int
+    """Of asha."""
     patience: int
     """Epochs without a new best before a trial ends as converged."""
+    max_parameters: int | None
+    """The most trainable parameters a proposed model may have."""
     families: tuple[str, ...]
     space: Space
     references: tuple[Reference, ...]
@@ -45,13 +58,25 @@ class Task:
 
     @property
     def milestones(self) -> tuple[int, ...]:
-        """Epochs of the rungs: grace times powers of the reduction factor, below the last epoch."""
+        """Epochs at which trials are judged, below the last one.
+
+        Grace times powers of the reduction factor (asha), every multiple of grace (median), or none.
+        """
+        if self.scheduler == "none":
+            return ()
+        if self.scheduler == "median":
+            return tuple(range(self.grace, self.epochs, self.grace))
         epochs = []
         milestone = self.grace
         while milestone < self.epochs:
             epochs.append(milestone)
             milestone *= self.reduction_factor
         return tuple(epochs)
+
+    @property
+    def one_of(self) -> int:
+        """One of so many trials judged at a rung goes on."""
+        return 2 if self.scheduler == "median" else self.reduction_factor
 
 
 def conf_folder() -> Path:

@@ -28,14 +28,17 @@ class TestReport:
     """``class``, ``precision``, ``recall``, ``f1`` and ``examples`` of each class."""
     confusion: list[list[int]]
     """Counts; rows are true classes, columns predictions."""
+    fold_errors: list[float]
+    """The test error of each fold's model alone; what is tested is their averaged probabilities."""
 
 
-def report(trial: int, probabilities: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> TestReport:
-    """The figures of ``probabilities``, shape (examples, classes), by scikit-learn and SciPy."""
+def report(trial: int, by_fold: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> TestReport:
+    """The figures of the mean of probabilities, shape (folds, examples, classes), by scikit-learn and SciPy."""
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     labels = list(range(len(classes)))
+    probabilities = by_fold.mean(0)
     predictions = probabilities.argmax(1)
     wrong = int((predictions != targets).sum())
     interval = binomtest(wrong, len(targets)).proportion_ci(method="wilson")
@@ -60,29 +63,54 @@ def report(trial: int, probabilities: np.ndarray, targets: np.ndarray, classes: 
             for k, name in enumerate(classes)
         ],
         confusion=confusion_matrix(targets, predictions, labels=labels).tolist(),
+        fold_errors=[float((fold.argmax(1) != targets).mean()) for fold in by_fold],
     )
 
 
-def evaluate(folders: Sequence[str], inputs: np.ndarray, gpus: float) -> tuple[list[np.ndarray], bytes]:
-    """Class probabilities of each checkpoint, and the first one's file with its best weights only.
+@dataclass(frozen=True)
+class Opening:
+    """What one opening of the test split gave."""
+
+    reports: list[TestReport]
+    """Of the checkpoints in the order asked for."""
+    best: bytes
+    """The first checkpoint's file with its best weights only."""
+    predicted: np.ndarray
+    """The first one's class probabilities of the test examples, shape (examples, classes)."""
+    elsewhere: np.ndarray
+    """The same of other inputs that were asked for."""
+
+
+def evaluate(
+    folders: Sequence[str], inputs: np.ndarray, elsewhere: np.ndarray, gpus: float
+) -> tuple[list[np.ndarray], np.ndarray, bytes]:
+    """Class probabilities by fold of each checkpoint, the first one's of other inputs, and its file.
 
     Runs in the cluster, in one process.
     """
     import torch
 
-    from trainables.training import CHECKPOINT_FILE, load_checkpoint, probabilities, without_resume_state
+    from trainables.training import (
+        CHECKPOINT_FILE,
+        ensemble,
+        fold_probabilities,
+        load_checkpoint,
+        without_resume_state,
+    )
 
     device = "cuda" if gpus and torch.cuda.is_available() else "cpu"
-    checkpoints = [load_checkpoint(Path(folder) / CHECKPOINT_FILE, device) for folder in folders]
+    checkpoints = [load_checkpoint(Path(folder) / CHECKPOINT_FILE) for folder in folders]
+    models = [ensemble(checkpoint) for checkpoint in checkpoints]
     best = io.BytesIO()
-    torch.save(without_resume_state(load_checkpoint(Path(folders[0]) / CHECKPOINT_FILE)), best)
-    return [probabilities(checkpoint, inputs, device) for checkpoint in checkpoints], best.getvalue()
+    torch.save(without_resume_state(checkpoints[0]), best)
+    predicted = [fold_probabilities(model, inputs, device) for model in models]
+    return predicted, fold_probabilities(models[0], elsewhere, device).mean(0), best.getvalue()
 
 
 def open_test_split(
-    dataset: Dataset, folders: Sequence[str], trials: Sequence[int], cpus: float, gpus: float
-) -> tuple[list[TestReport], bytes]:
-    """The reports of checkpoints in the order given, and the first one's file with its best weights only.
+    dataset: Dataset, folders: Sequence[str], trials: Sequence[int], elsewhere: np.ndarray, cpus: float, gpus: float
+) -> Opening:
+    """Evaluates checkpoints, and the first of them on ``elsewhere`` too, inputs of the same kind, also none.
 
     Only here does the test split enter the cluster; Ray must be connected.
     """
@@ -91,9 +119,8 @@ def open_test_split(
     test = dataset.test
     assert isinstance(test, Examples)
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(evaluate)
-    predicted, best = ray.get(remote.remote(list(folders), test.inputs, gpus))
+    predicted, aside, best = ray.get(remote.remote(list(folders), test.inputs, elsewhere, gpus))
     reports = [
-        report(trial, probabilities, test.targets, dataset.classes)
-        for trial, probabilities in zip(trials, predicted, strict=True)
+        report(trial, by_fold, test.targets, dataset.classes) for trial, by_fold in zip(trials, predicted, strict=True)
     ]
-    return reports, best
+    return Opening(reports, best, predicted[0].mean(0), aside)

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from datasets.errors import UserError
 from search.space import Choice, Fixed, Node, Range, Space, parameters_of
-from search.task import Reference, Task
+from search.task import Reference, Scheduler, Task
 from trainables.epoch import Metric
 from trainables.signatures import (
     Keyword,
@@ -18,9 +18,13 @@ from trainables.signatures import (
     recipe_keywords,
 )
 
-KEYS = ("dataset", "metric", "epochs", "grace", "reduction_factor", "patience", "models", "space", "references")
+KEYS = (
+    "dataset", "metric", "epochs", "scheduler", "grace", "reduction_factor", "patience", "max_parameters",
+    "models", "space", "references",
+)  # fmt: skip
 REQUIRED = ("dataset", "epochs", "models")
 METRICS = get_args(Metric)
+SCHEDULERS = get_args(Scheduler)
 RANGE_KEYS = {"low", "high", "log", "step"}
 
 
@@ -51,7 +55,7 @@ class Validator:
         for key in REQUIRED:
             if document.get(key) is None:
                 raise self.error(key, "is missing")
-        defaults = {"metric": "val_loss", "grace": 1, "reduction_factor": 3, "patience": 20}
+        defaults = {"metric": "val_loss", "scheduler": "asha", "grace": 1, "reduction_factor": 3, "patience": 20}
         shaped = defaults | {key: value for key, value in document.items() if value is not None}
         if not isinstance(shaped["dataset"], dict):
             shaped["dataset"] = {"name": shaped["dataset"]}
@@ -62,7 +66,7 @@ class Validator:
         for family, settings in shaped["models"].items():
             shaped["models"][family] = self.mapping(f"models.{family}", settings)
         shaped["references"] = document.get("references") or []
-        return {key: shaped[key] for key in KEYS}
+        return {key: shaped.get(key) for key in KEYS}
 
     def mapping(self, key: str, value: Any) -> dict[str, Any]:
         """A mapping, or an empty one for nothing."""
@@ -79,8 +83,12 @@ class Validator:
             raise self.error("grace", f"{document['grace']} is more than epochs, {document['epochs']}")
         if not conforms(document["reduction_factor"], int) or document["reduction_factor"] < 2:
             raise self.error("reduction_factor", f"must be a whole number from 2, not {document['reduction_factor']!r}")
-        if document["metric"] not in METRICS:
-            raise self.error("metric", f"{document['metric']!r}: must be one of {', '.join(METRICS)}")
+        for key, valid in (("metric", METRICS), ("scheduler", SCHEDULERS)):
+            if document[key] not in valid:
+                raise self.error(key, f"{document[key]!r}: must be one of {', '.join(valid)}")
+        most = document["max_parameters"]
+        if most is not None and not (conforms(most, int) and most > 0):
+            raise self.error("max_parameters", f"must be a whole number from 1, not {most!r}")
         dataset, dataset_settings = self.dataset(document["dataset"])
         space = self.space(document)
         families = tuple(document["models"])
@@ -90,12 +98,14 @@ class Validator:
             dataset_settings=dataset_settings,
             metric=document["metric"],
             epochs=document["epochs"],
+            scheduler=document["scheduler"],
             grace=document["grace"],
             reduction_factor=document["reduction_factor"],
             patience=document["patience"],
+            max_parameters=most,
             families=families,
             space=space,
-            references=tuple(self.references(document["references"], space)),
+            references=tuple(self.references(document, space)),
             resolved=document,
         )
 
@@ -211,15 +221,21 @@ class Validator:
             raise self.error(f"{key}.step", f"must go from low to high in whole steps, and without log, not {step!r}")
         return Range(low, high, log, step, integer)
 
-    def references(self, entries: Any, space: Space) -> Iterable[Reference]:
+    def references(self, document: Mapping[str, Any], space: Space) -> Iterable[Reference]:
         """Fixed configurations with what was reported of them."""
+        entries = document["references"]
         if not isinstance(entries, list):
             raise self.error("references", "must be a list")
+        names: set[str] = set()
         for number, entry in enumerate(entries):
-            yield self.reference(f"references[{number}]", entry, space)
+            reference = self.reference(f"references[{number}]", entry, space, document)
+            if reference.name in names:
+                raise self.error(f"references[{number}].name", f"{reference.name!r} stands twice")
+            names.add(reference.name)
+            yield reference
 
-    def reference(self, key: str, entry: Any, space: Space) -> Reference:
-        """One of them."""
+    def reference(self, key: str, entry: Any, space: Space, document: Mapping[str, Any]) -> Reference:
+        """One of them; it ends as the task's trials do unless it says otherwise."""
         valid = {"name", "config", "epochs", "patience", "reported"}
         if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= valid:
             raise self.error(key, f"must be a mapping with name and config, and of {', '.join(sorted(valid))}")
@@ -241,4 +257,5 @@ class Validator:
         assert isinstance(families, Choice)
         defaults = {name: keyword.default for name, keyword in keywords.items()}
         inside = parameters_of(space, config, defaults) if model in families.values else None
-        return Reference(entry["name"], config, inside, entry.get("epochs"), entry.get("patience"), reported)
+        epochs, patience = (entry.get(name) or document[name] for name in ("epochs", "patience"))
+        return Reference(entry["name"], config, inside, epochs, patience, reported)

@@ -56,6 +56,10 @@ class ClosedForm:
                 time.sleep(600)
 
     @property
+    def parameters(self) -> int:
+        return 7
+
+    @property
     def best(self) -> Epoch | None:
         return self.last_best
 

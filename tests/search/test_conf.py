@@ -39,6 +39,9 @@ MISTAKES = [
     ("reduction_factor", 1, ["reduction_factor:", "from 2", "1"]),
     ("metric", "accuracy", ["metric:", "val_loss, val_error"]),
     ("metric", ["val_loss"], ["metric:", "val_loss, val_error"]),
+    ("scheduler", "hyperband", ["scheduler:", "asha, median, none"]),
+    ("max_parameters", 0, ["max_parameters:", "a whole number from 1", "0"]),
+    ("max_parameters", "1000", ["max_parameters:", "a whole number from 1", "'1000'"]),
     ("dataset", "digitz", ["dataset:", "'digitz'", "did you mean digits?"]),
     ("dataset", ["digits"], ["dataset:", "valid: ", "digits"]),
     ("dataset", "__init__", ["dataset:", "valid: ", "digits"]),
@@ -202,6 +205,7 @@ def test_a_conf_becomes_a_task(load):
 def test_the_shortest_conf_has_defaults(load):
     task = load("dataset: digits\nepochs: 5\nmodels: {mlp: }\n")
     assert (task.metric, task.grace, task.reduction_factor, task.patience) == ("val_loss", 1, 3, 20)
+    assert (task.scheduler, task.max_parameters) == ("asha", None)
     assert (task.space, task.references) == ({"model": Choice(("mlp",), {"mlp": {}})}, ())
 
 

@@ -1,6 +1,7 @@
 """The driver's decisions, driven without Ray."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from closed_form import Scripted
 
 from search import conf, events
-from search.driver import Driver, trial_seed
+from search.budgets import Budgets
+from search.driver import Beside, Driver, trial_seed
 from search.events import EventLog
 from search.history import History
 from search.proposer import Proposer
@@ -24,14 +26,18 @@ def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
     logs = []
 
     def make(
-        configs: list[dict[str, Any]] | None = None, epochs: int = 9, grace: int = 1, task: Task | None = None
+        configs: list[dict[str, Any]] | None = None,
+        epochs: int = 9,
+        grace: int = 1,
+        task: Task | None = None,
+        **more: Any,
     ) -> Driver:
         logs.append(EventLog(tmp_path / events.FILE_NAME))
         proposer: Any = Scripted(configs or [])
         if task is not None:
             proposer = Proposer(task.space, "tpe", 0, task.references)
         task = task or conf.load("digits", {"epochs": epochs, "grace": grace}, [])
-        return Driver(task, logs[-1], History(), proposer, num_samples=len(configs or "123"), seed=0)
+        return Driver(task, logs[-1], History(), proposer, num_samples=len(configs or "123"), seed=0, **more)
 
     yield make
     for log in logs:
@@ -52,7 +58,7 @@ def message(trial: int, epochs: list[int], value: float, ending: str | None = No
         for index in epochs
     ]
     return {"trial": trial, "epochs": curve, "best": curve[-1] if curve else None, "value": value, "ending": ending,
-            "worker": None, **more}  # fmt: skip
+            "worker": None, "parameters": None, **more}  # fmt: skip
 
 
 def pass_on(driver: Driver, report: dict[str, Any]) -> bool:
@@ -162,9 +168,84 @@ def test_what_still_runs_is_cancelled_and_tells_the_sampler_nothing(make_driver:
     assert driver.propose()
     assert driver.propose()
     driver.report(message(0, [1], 0.5, "completed"))
-    driver.cancel_running("interrupted")
+    driver.interrupted = True
+    assert driver.stopping
+    assert driver.propose() is None
+    driver.cancel_running()
     assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
     assert driver.proposer.told[1][0].optuna == "FAIL"
+
+
+def beside(epochs: int = 50) -> Beside:
+    return Beside("reference", "by hand", {"model": "mlp", "lr": 0.1}, epochs, patience=7, seed=5)
+
+
+def test_what_is_trained_beside_the_search_comes_first_and_to_its_own_end(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}, {}], grace=2, beside=[beside()])
+    driver.num_samples = 2
+    first = driver.propose()
+    assert first == {"trial": 0, "seed": 5, "config": {"model": "mlp", "lr": 0.1}, "epochs": 50, "patience": 7}
+    assert [driver.propose()["seed"] for _ in range(2)] == [trial_seed(0, 0), trial_seed(0, 1)]
+    assert driver.propose() is None
+    assert not pass_on(driver, message(1, [2], 0.1))
+    assert not pass_on(driver, message(0, [1, 2], 0.9)), "a reference is not judged"
+    assert pass_on(driver, message(0, [3, 4], 0.9, "converged"))
+    assert driver.proposer.told == {}
+    trial = driver.history.trials[0]
+    assert (trial.apart, trial.origin, trial.state) == ("reference", "by hand", "converged")
+
+
+@pytest.mark.parametrize(
+    ("budgets", "reports", "by"),
+    [
+        (Budgets(epochs=5), [(1, [1, 2], 0.5), (2, [1, 2, 3], 0.4)], "epoch budget"),
+        (Budgets(epochs=6), [(1, [1, 2], 0.5), (2, [1, 2, 3], 0.4)], None),
+        (Budgets(epochs=5), [(0, [1, 2, 3, 4, 5], 0.5)], None),
+        (Budgets(target=0.1), [(1, [1], 0.5)], "target"),
+        (Budgets(target=0.1), [(0, [1], 0.5)], None),
+        (Budgets(target=0.09), [(1, [1], 0.5)], None),
+    ],
+)
+def test_a_spent_budget_ends_each_trial_at_its_next_report_but_no_reference(
+    make_driver: MakeDriver, budgets: Budgets, reports: list[tuple[int, list[int], float]], by: str | None
+) -> None:
+    driver = make_driver([{}, {}, {}, {}], beside=[beside()], budgets=budgets, epochs=90, grace=80)
+    for _ in range(3):
+        driver.propose()
+    stopped = [driver.report(message(*report)) for report in reports]
+    assert stopped == [False] * (len(reports) - 1) + [by is not None]
+    assert not driver.stopping, "running trials are not killed"
+    assert (driver.propose() is None) == (by is not None)
+    if by:
+        assert not driver.report(message(0, [1], 0.5))
+        assert driver.report(message(1, [7], 0.3))
+        trial = driver.history.trials[1]
+        assert (trial.state, driver.history.stop["by"]) == ("cancelled", by)
+        assert trial.reason == driver.history.stop["reason"]
+        assert driver.history.trials[0].state == "running"
+
+
+def test_when_the_time_is_up_everything_ends_where_it_is(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}], beside=[beside()], budgets=Budgets(seconds=1.0, began=time.monotonic() - 0.5))
+    assert driver.propose()
+    assert not driver.stopping
+    driver.budgets = Budgets(seconds=1.0, began=time.monotonic() - 1.5)
+    assert driver.stopping
+    assert driver.propose() is None
+    driver.cancel_running()
+    assert driver.history.trials[0].reason == "time budget of 1 s spent"
+    assert [event["by"] for event in events.read(driver.log.path) if event["event"] == "stop"] == ["time budget"]
+
+
+def test_an_interruption_does_not_wait_for_the_reports_that_a_budget_would(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}, {}], budgets=Budgets(epochs=1))
+    assert driver.propose()
+    assert driver.propose()
+    assert driver.report(message(0, [1], 0.5))
+    assert not driver.stopping
+    driver.interrupted = True
+    assert driver.stopping
+    assert driver.history.stop["by"] == "interruption"
 
 
 def test_the_log_alone_gives_the_same_history(make_driver: MakeDriver) -> None:

@@ -157,3 +157,33 @@ def test_figures_that_are_not_json_are_refused_and_leave_the_log_whole(log, figu
 def test_an_existing_log_is_not_written_over(log):
     with pytest.raises(FileExistsError):
         EventLog(log.path)
+
+
+def stop(by: str) -> dict:
+    return {"event": "stop", "time": 5.0, "by": by, "reason": "so"}
+
+
+END = {"event": "end", "time": 9.0, "wall_seconds": 3.0, "interrupted": False}
+
+
+@pytest.mark.parametrize(
+    ("events", "by"),
+    [
+        ([], None),
+        ([stop("target")], "target"),
+        ([stop("target"), stop("interruption")], "interruption"),
+        ([stop("target"), END, stop("interruption")], "target"),
+        ([END, stop("interruption")], None),
+    ],
+)
+def test_what_ended_the_search_is_not_what_ended_a_later_command(events, by):
+    history = History(events)
+    assert (history.stop["by"] if history.stop else None) == by
+
+
+def test_epochs_searched_leave_out_what_is_beside_the_search():
+    beside = proposal(0) | {"apart": "reference", "origin": "by hand", "epochs": 50}
+    history = History([beside, proposal(1), report(0, epoch(1), epoch(2)), report(1, epoch(1))])
+    assert (history.epochs_trained, history.epochs_searched) == (3, 1)
+    assert [trial.id for trial in history.searched()] == [1]
+    assert (history.trials[0].origin, history.trials[0].own_epochs) == ("by hand", 50)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from search import events, results
+from search import events, finish
 from search.events import EventLog
 from search.recorder import Recorder
 from search.run import main
@@ -132,7 +132,7 @@ def test_a_search_does_not_wait_for_a_server_that_stops(
     from ray.tune.execution.tune_controller import TuneController
 
     uri, group = server
-    monkeypatch.setattr(results, "RECORDING_SECONDS", 3.0)
+    monkeypatch.setattr(finish, "RECORDING_SECONDS", 3.0)
     steps: list[float] = []
     step = TuneController.step
 

@@ -29,7 +29,8 @@ SMALL = ["--num-samples", "5", "--epochs", "4", "--grace", "1", "--set", "mlp.wi
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The runs folder of one small search, named ``small``."""
     runs = tmp_path_factory.mktemp("runs")
-    code = main(["digits", *SMALL, "--runs-dir", str(runs), "--name", "small", "--seed", "3", "--quiet"])
+    options = ["--runs-dir", str(runs), "--name", "small", "--seed", "3", "--references", "--quiet"]
+    code = main(["digits", *SMALL, *options])
     assert code == 0
     return runs
 
@@ -45,15 +46,19 @@ def test_the_summary_keeps_its_contract(summary: dict[str, Any]) -> None:
     assert summary["schema_version"] == 1
     assert set(summary) >= {
         "schema_version", "name", "task", "seed", "started", "wall_seconds", "command", "trials", "counts",
-        "epochs_trained", "test", "best", "confirmed", "tracking_uri", "experiment",
+        "epochs_trained", "test", "best", "confirmed", "tracking_uri", "experiment", "ended_by", "references", "busy",
     }  # fmt: skip
     assert set(summary["trials"][0]) >= {
         "id", "model", "state", "reason", "epochs", "config", "val_loss", "val_error", "seconds", "mlflow_run_id",
+        "origin", "apart", "parameters",
     }  # fmt: skip
     assert set(summary["test"][0]) >= {"trial", "model", "chosen", "error", "loss", "f1", "interval", "checkpoint"}
     assert set(summary["best"]) >= {"trial", "model", "val_loss", "test_error", "config"}
     assert (summary["name"], summary["task"], summary["seed"], summary["confirmed"]) == ("small", "digits", 3, None)
-    assert len(summary["trials"]) == sum(summary["counts"].values()) == 5
+    assert len(summary["trials"]) == sum(summary["counts"].values()) == 7
+    assert [trial["apart"] for trial in summary["trials"]] == ["reference"] * 2 + [None] * 5
+    assert (summary["ended_by"], summary["ended_reason"]) == ("all trials", "")
+    assert 0 < summary["busy"] <= 1
     assert summary["command"].startswith("python -m search.run digits --num-samples 5")
 
 
@@ -62,9 +67,8 @@ def test_the_winner_is_validations_and_its_file_gives_its_test_error(finished: P
     from trainables.training import load_checkpoint, probabilities
 
     winner = next(test for test in summary["test"] if test["chosen"] == "winner")
-    assert (
-        winner["trial"] == min(summary["trials"], key=lambda trial: trial["val_loss"])["id"] == summary["best"]["trial"]
-    )
+    searched = [trial for trial in summary["trials"] if trial["apart"] is None]
+    assert winner["trial"] == min(searched, key=lambda trial: trial["val_loss"])["id"] == summary["best"]["trial"]
     test = digits.load(finished).test
     assert test is not None
     best = load_checkpoint(finished / "small/best.pt")
@@ -72,6 +76,22 @@ def test_the_winner_is_validations_and_its_file_gives_its_test_error(finished: P
     assert np.mean(predictions != test.targets) == pytest.approx(winner["error"])
     assert all("resume" not in fold for fold in best["folds"])
     assert best["config"] == summary["best"]["config"]
+
+
+@pytest.mark.slow
+def test_references_were_trained_to_their_own_end_tested_and_kept(finished: Path, summary: dict[str, Any]) -> None:
+    by_hand = {trial["origin"]: trial for trial in summary["trials"] if trial["apart"]}
+    assert by_hand.keys() == {"MLP by hand", "CNN by hand"}
+    assert {trial["state"] for trial in by_hand.values()} == {"converged"}
+    assert min(trial["epochs"] for trial in by_hand.values()) > 4, "not the search's four epochs"
+    tested = {test["origin"]: test for test in summary["test"] if test["chosen"] == "reference"}
+    assert [row["name"] for row in summary["references"]] == ["MLP by hand", "CNN by hand"]
+    for row in summary["references"]:
+        assert row["trained"]["error"] == tested[row["name"]]["error"]
+        assert row["trained"]["search"] == "small"
+        assert row["reported"]["test_error"] > 0.05
+    kept = json.loads((finished / "digits.references.json").read_text())
+    assert kept.keys() == by_hand.keys()
 
 
 @pytest.mark.slow
@@ -104,12 +124,23 @@ def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Pat
         for name in ("train_loss", "val_loss", "val_error", "lr"):
             recorded = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
             assert sorted(recorded) == [(epoch["index"], epoch[name]) for epoch in history.trials[trial["id"]].curve]
+        if trial["apart"]:
+            assert (run.data.tags["apart"], run.data.params) == ("reference", {"model": trial["model"]})
+            continue
         assert "lr" in run.data.params or any(name.endswith(".lr") for name in run.data.params)
         assert "batch_norm" not in run.data.params, "what was fixed is no param"
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["test_error"] == summary["best"]["test_error"]
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
-    names = {"summary.json", "trials.csv", "best.pt", "confusion.png", "curves.png", "conf.yaml", "versions.json"}
+    pictures = {"curves", "best_so_far", "families", "importance", "confusion", "tested_curves", "examples", "mistakes"}
+    names = {
+        "summary.json",
+        "trials.csv",
+        "best.pt",
+        "conf.yaml",
+        "versions.json",
+        *(f"{name}.png" for name in pictures),
+    }
     assert artifacts == names
     assert str(finished) in experiment.artifact_location
 

@@ -3,8 +3,8 @@ import bisect
 import numpy as np
 import pytest
 
+from search import conf
 from search.rungs import Rungs
-from search.task import Task
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,19 @@ def test_an_error_that_ties_with_the_last_of_the_best_share_goes_on(factor):
     ],
 )
 def test_milestones_are_grace_times_powers_of_the_factor_below_the_last_epoch(grace, factor, epochs, milestones):
-    rest = {"name": "x", "dataset": "digits", "dataset_settings": {}, "metric": "val_loss", "patience": 1}
-    tree = {"families": ("mlp",), "space": {}, "references": (), "resolved": {}}
-    assert Task(grace=grace, reduction_factor=factor, epochs=epochs, **rest, **tree).milestones == milestones
+    task = conf.load("digits", {"grace": grace, "reduction_factor": factor, "epochs": epochs}, [])
+    assert (task.milestones, task.one_of) == (milestones, factor)
+
+
+def test_the_median_rule_judges_at_every_multiple_of_grace_and_lets_half_go_on():
+    task = conf.load("digits", {"scheduler": "median", "grace": 3, "epochs": 10}, [])
+    assert (task.milestones, task.one_of) == ((3, 6, 9), 2)
+    rungs = Rungs(task.milestones, task.one_of)
+    assert [rungs.judge("mlp", trial, 3, value) for trial, value in enumerate([5.0, 1.0, 4.0, 3.0])] == [
+        None, None, 3.0, None,
+    ]  # fmt: skip
+    assert rungs.judge("mlp", 1, 6, 9.0) is None
+
+
+def test_without_a_scheduler_nothing_is_judged():
+    assert conf.load("digits", {"scheduler": "none"}, []).milestones == ()

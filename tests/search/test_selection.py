@@ -1,7 +1,7 @@
 import pytest
 
 from search.history import TrialResult
-from search.selection import ranked, select
+from search.selection import best_so_far, ranked, select
 
 
 def trial(number: int, model: str, val_loss: float | None, val_error: float = 0.5, **fields) -> TrialResult:
@@ -81,3 +81,16 @@ def test_a_trial_is_worth_what_its_checkpoint_says_not_what_it_reported_since():
 @pytest.mark.parametrize("state", ["completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"])
 def test_how_a_trial_ended_does_not_matter(state):
     assert chosen([trial(0, "mlp", 0.1, state=state), trial(1, "mlp", 0.2)]) == [(0, "winner")]
+
+
+def test_what_was_trained_beside_the_search_is_never_chosen_however_good_and_references_come_last():
+    rows = [
+        trial(0, "mlp", 0.01, apart="reference"),
+        trial(1, "mlp", 0.5),
+        trial(2, "mlp", 0.02, apart="again"),
+        trial(3, "cnn", None, apart="reference"),
+    ]
+    rows[0].checkpoint = "trials/00000/checkpoint_000000"
+    assert chosen(rows, top_k=9) == [(1, "winner"), (0, "reference")]
+    assert best_so_far(rows, "val_loss") is rows[1]
+    assert chosen(rows[:1]) == [(0, "reference")], "without a trial that counts there is no winner"

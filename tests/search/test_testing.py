@@ -22,7 +22,7 @@ PROBABILITIES = np.array(
 
 @pytest.fixture
 def figures():
-    return report(7, PROBABILITIES, TARGETS, ["a", "b", "c"])
+    return report(7, PROBABILITIES[None], TARGETS, ["a", "b", "c"])
 
 
 def wilson(wrong: int, count: int) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def test_error_and_its_interval(figures):
 def test_interval_is_wilsons(wrong, count):
     predicted = np.zeros(count, dtype=int)
     predicted[:wrong] = 1
-    figures = report(0, np.eye(2)[predicted], np.zeros(count, dtype=np.int64), ["a", "b"])
+    figures = report(0, np.eye(2)[predicted][None], np.zeros(count, dtype=np.int64), ["a", "b"])
     assert figures.error == wrong / count
     assert figures.interval == pytest.approx(wilson(wrong, count), abs=1e-12)
     assert 0 <= figures.interval[0] <= figures.error <= figures.interval[1] <= 1
@@ -71,14 +71,14 @@ def test_figures_of_each_class_with_zeros_for_a_class_that_is_never_predicted(fi
 
 
 def test_a_class_without_examples_is_there_with_zeros():
-    figures = report(0, np.eye(3)[[0, 1]], np.array([0, 1]), ["a", "b", "c"])
+    figures = report(0, np.eye(3)[[0, 1]][None], np.array([0, 1]), ["a", "b", "c"])
     assert figures.per_class[2] == {"class": "c", "precision": 0.0, "recall": 0.0, "f1": 0.0, "examples": 0}
     assert figures.confusion[2] == [0, 0, 0]
     assert figures.error == 0
 
 
 def test_a_certain_mistake_has_a_large_but_finite_loss():
-    figures = report(0, np.eye(2)[[0]], np.array([1]), ["a", "b"])
+    figures = report(0, np.eye(2)[[0]][None], np.array([1]), ["a", "b"])
     assert 700 < figures.loss < 800
 
 
@@ -86,7 +86,7 @@ def test_random_predictions_have_scikit_learns_figures():
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), 300)
     targets = rng.integers(0, 4, 300)
-    figures = report(0, probabilities, targets, list("abcd"))
+    figures = report(0, probabilities[None], targets, list("abcd"))
     assert figures.loss == pytest.approx(log_loss(targets, probabilities))
     assert figures.f1 == pytest.approx(f1_score(targets, probabilities.argmax(1), average="macro"))
     assert sum(map(sum, figures.confusion)) == sum(row["examples"] for row in figures.per_class) == 300

@@ -148,7 +148,7 @@ def test_stopping_cancels_what_runs_within_seconds(run_script: RunScript) -> Non
             time.sleep(0.05)
         time.sleep(2)
         stopped.append(time.monotonic())
-        drivers[0].stopping = True
+        drivers[0].interrupted = True
 
     thread = threading.Thread(target=stop_when_hanging)
     thread.start()
@@ -157,7 +157,7 @@ def test_stopping_cancels_what_runs_within_seconds(run_script: RunScript) -> Non
         driver = run_script([{}, {"fate": "hang", "at": 1}])
     thread.join()
     assert time.monotonic() - stopped[0] < 10
-    driver.cancel_running("interrupted")
+    driver.cancel_running()
     assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
 
 

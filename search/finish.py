@@ -1,0 +1,99 @@
+"""The end of a search: one opening of the test split, pictures, summary, recording, and what is shown."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from search import references, tracking
+from search import summary as summaries
+from search.events import EventLog
+from search.history import History
+from search.recorder import Recorder
+from search.selection import Selected
+from search.task import Task
+
+RECORDING_SECONDS = 30.0
+"""How long the end of a search waits for MLflow."""
+
+
+class Finish:
+    """The steps after the last trial, in their order."""
+
+    def __init__(
+        self, task: Task, folder: Path, log: EventLog, history: History, recorder: Recorder, began: float
+    ) -> None:
+        self.task, self.folder = task, folder
+        self.log, self.history, self.recorder, self.began = log, history, recorder, began
+        self.recorded = True
+
+    def _append(self, event: str, **fields: Any) -> None:
+        self.history.apply(self.log.append(event, **fields))
+
+    def test(self, dataset: Dataset, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> None:
+        """Opens the test split once for all of the selected, whose choice is thereby fixed; draws what came of it."""
+        from search import drawing
+        from search.testing import open_test_split
+
+        trials = [item.trial.id for item in selected]
+        roles = [item.chosen for item in selected]
+        self._append("opening", number=len(self.history.openings) + 1, trials=trials, chosen=roles, why=why)
+        folders = [str(self.folder.resolve() / str(item.trial.checkpoint)) for item in selected]
+        winner = selected[0] if selected[0].chosen == "winner" else None
+        elsewhere = drawing.grid(dataset) if winner else dataset.development.inputs[:0]
+        opening = open_test_split(dataset, folders, trials, elsewhere, cpus, gpus)
+        if winner:
+            summaries.write_aside(self.folder / "best.pt", opening.best)
+        for item, report in zip(selected, opening.reports, strict=True):
+            facts = {"opening": len(self.history.openings), "model": item.trial.model, "chosen": item.chosen,
+                     "origin": item.trial.origin, "checkpoint": item.trial.checkpoint}  # fmt: skip
+            self._append("test", **facts, **asdict(report))
+        if winner:
+            drawing.of_the_winner(self.folder, dataset, winner.trial, opening.predicted, opening.elsewhere)
+
+    def record(self, *, interrupted: bool) -> None:
+        """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
+        from search import drawing
+
+        references.keep(self.folder.parent, self.task, self.history)
+        self._summarise(interrupted)
+        drawing.of_the_search(self.folder, self.task, self.history)
+        wall_seconds = self._wall_seconds()
+        self.log.append("end", wall_seconds=wall_seconds, interrupted=interrupted)
+        self.log.close()
+        self.recorded = self.recorder.finish(RECORDING_SECONDS)
+        self._summarise(interrupted)
+
+    def _wall_seconds(self) -> float:
+        return round(time.monotonic() - self.began, 3)
+
+    def _summarise(self, interrupted: bool) -> None:
+        self.summary = summaries.summarise(
+            self.history,
+            self.recorder.run_ids,
+            references.rows(self.folder.parent, self.task, self.history.search["dataset_digest"]),
+            wall_seconds=self._wall_seconds(),
+            interrupted=interrupted,
+        )
+        summaries.write(self.folder, self.summary)
+
+    def show(self, *, json: bool) -> None:
+        """The result, on stdout."""
+        if json:
+            print((self.folder / "summary.json").read_text(encoding="utf-8"), end="")
+            return
+        from rich.console import Console
+
+        from search import screen
+
+        recorder, uri = self.recorder, self.history.search["tracking_uri"]
+        how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
+        places = [("results", str(self.folder)), *zip(["MLflow", ""], how, strict=False)]
+        if not self.recorded:
+            problem = recorder.problem or f"no end after {RECORDING_SECONDS:g} s"
+            places.append(
+                ("", f"MLflow is not complete ({problem}); {self.folder / self.log.path.name} has everything")
+            )
+        screen.show(Console(), self.summary, places)

@@ -1,0 +1,115 @@
+"""What every command that trains stands on: Ray and the data, interruption, and the end of what was started."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from search.task import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from search.driver import Driver
+    from search.progress import ProgressView
+    from trainables.trial import Plan
+
+INTERRUPTED = 130
+_NOTICE = "stopping: running trials are cancelled, what is there is tested (again: at once)"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a trial gets, and how many run side by side."""
+
+    cpus: float
+    gpus: float
+    slots: int
+
+
+class Session:
+    """One command's stay on a cluster."""
+
+    def __init__(self, task: Task, data_root: Path, ray_address: str | None) -> None:
+        self.task, self.data_root, self.ray_address = task, data_root, ray_address
+        self.began = time.monotonic()
+        self.interruptions = 0
+        self._driver: Driver | None = None
+        self._progress: ProgressView | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator["Dataset"]:
+        """Connects to Ray, or starts it, and reads the data meanwhile; leaves or ends Ray afterwards.
+
+        Raises:
+            UserError: no cluster, or no data.
+        """
+        from search import cluster
+
+        if self.ray_address:
+            cluster.check_address(self.ray_address)
+        with ExitStack() as at_end:
+            at_end.callback(cluster.disconnect)
+            reading: Future[Dataset] = Future()
+            # A daemon: an interrupted download must not keep the command from ending.
+            threading.Thread(target=self._read, args=(reading,), daemon=True).start()
+            cluster.connect(self.ray_address)
+            dataset = reading.result()
+            for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
+                at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
+            yield dataset
+
+    def _read(self, reading: "Future[Dataset]") -> None:
+        """Reads the data, and imports what takes long, while Ray is starting."""
+        try:
+            from search.reading import read
+
+            dataset = read(self.task, self.data_root)
+            import search.proposer
+            import search.recorder
+
+            search.recorder.import_mlflow()
+            reading.set_result(dataset)
+        except BaseException as error:  # raised again where the result is asked for
+            reading.set_exception(error)
+
+    def resources(self, cpus: float, gpus: float | None) -> Resources:
+        """What a trial gets of the cluster.
+
+        Raises:
+            UserError: no node has as much.
+        """
+        from search import cluster
+
+        nodes = cluster.joined_nodes()
+        gpus = cluster.gpus_for(nodes, gpus)
+        return Resources(cpus, gpus, cluster.slots(nodes, cpus, gpus))
+
+    def train(
+        self, driver: "Driver", dataset: "Dataset", plan: "Plan", folder: Path, slots: int, progress: "ProgressView"
+    ) -> None:
+        """Runs the driver's trials; whatever breaks, none is left running in the log."""
+        from search.tuning import run_trials
+
+        self._driver, self._progress = driver, progress
+        progress.begin(lambda: driver.budgets.spent(driver.history))
+        try:
+            run_trials(driver, dataset.blind(), plan, folder, slots)
+        finally:
+            driver.cancel_running()
+            progress.end()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.interruptions += 1
+        if self.interruptions > 1:
+            os._exit(INTERRUPTED)
+        if self._driver is None or self._progress is None:
+            raise KeyboardInterrupt
+        self._driver.interrupted = True
+        self._progress.interrupted(_NOTICE)
