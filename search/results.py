@@ -1,112 +1,86 @@
-"""The end of a search: one opening of the test split, pictures, summary, recording, and what is shown."""
+"""Reading a search's results from code.
 
-import time
-from dataclasses import asdict
+from search import results
+
+digits = results.load("digits-20261121-040000")
+digits.trials.sort_values("val_loss")   # pandas: a row a trial, a column a setting
+model = digits.winner()                 # torch: inputs to class probabilities
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
-from search import summary as summaries
-from search import tracking
-from search.cli import Options
-from search.events import EventLog
+from datasets.errors import UserError
+from search import events
 from search.history import History
-from search.recorder import Recorder
-from search.selection import select
-from search.task import Task
+from search.summary import TEST_FIELDS, trial_row
 
-RECORDING_SECONDS = 30.0
-"""How long the end of a search waits for MLflow."""
-_TABLE_WIDTH = 120
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from trainables.models import Ensemble
+
+BEST_FILE = "best.pt"
 
 
-class Finish:
-    """The steps after the last trial, in their order."""
+@dataclass(frozen=True)
+class Results:
+    """What a search's folder holds; also of a search that still runs, or that was cut off, as far as it came."""
 
-    def __init__(
-        self,
-        task: Task,
-        options: Options,
-        folder: Path,
-        log: EventLog,
-        history: History,
-        recorder: Recorder,
-        began: float,
-    ) -> None:
-        self.task, self.options, self.folder = task, options, folder
-        self.log, self.history, self.recorder, self.began = log, history, recorder, began
-        self.recorded = True
+    folder: Path
+    history: History
 
-    def _append(self, event: str, **fields: Any) -> None:
-        self.history.apply(self.log.append(event, **fields))
+    @cached_property
+    def trials(self) -> "pd.DataFrame":
+        """A row a trial, indexed by its number: fate, best figures (nats; shares), a column for every setting."""
+        import pandas as pd
 
-    def test(self, dataset: Dataset, gpus: float) -> None:
-        """Fixes winner and families' best by validation, then opens the test split once for all of them."""
-        selected = select(self.history.trials.values(), self.task.metric, self.options.top_k)
-        if not selected:
-            return
-        from search.testing import open_test_split
+        rows = [trial_row(trial) for trial in self.history.trials.values()]
+        settings = [{key: value for key, value in row.pop("config").items() if key != "model"} for row in rows]
+        return pd.DataFrame([row | config for row, config in zip(rows, settings, strict=True)]).set_index("id")
 
-        trials = [item.trial.id for item in selected]
-        roles = [item.chosen for item in selected]
-        self._append("opening", number=len(self.history.openings) + 1, trials=trials, chosen=roles, why="search")
-        folders = [str(self.folder.resolve() / str(item.trial.checkpoint)) for item in selected]
-        reports, best = open_test_split(dataset, folders, trials, self.options.cpus_per_trial, gpus)
-        summaries.write_aside(self.folder / "best.pt", best)
-        for item, report in zip(selected, reports, strict=True):
-            facts = {"opening": len(self.history.openings), "model": item.trial.model, "chosen": item.chosen,
-                     "checkpoint": item.trial.checkpoint}  # fmt: skip
-            self._append("test", **facts, **asdict(report))
+    @cached_property
+    def epochs(self) -> "pd.DataFrame":
+        """A row an epoch of a trial, indexed by both, with the figures of ``trainables.epoch.Epoch``."""
+        import pandas as pd
 
-    def _draw(self) -> None:
-        """``curves.png`` and, of the winner, ``confusion.png``."""
-        from search import pictures
+        rows = [{"trial": trial.id, **epoch} for trial in self.history.trials.values() for epoch in trial.curve]
+        return pd.DataFrame(rows).rename(columns={"index": "epoch"}).set_index(["trial", "epoch"])
 
-        winner = next((test for test in self.history.tests if test["chosen"] == "winner"), None)
-        number = winner["trial"] if winner else None
-        pictures.curves(self.history, self.task.metric, self.task.milestones, number, self.folder / "curves.png")
-        if winner:
-            title = f"{self.folder.name}: trial {number} ({winner['model']}) on the test split"
-            pictures.confusion(
-                winner["confusion"], self.history.search["classes"], title, self.folder / "confusion.png"
-            )
+    @cached_property
+    def tests(self) -> "pd.DataFrame":
+        """A row a tested checkpoint, in the order of testing, with the number of the opening of the test split."""
+        import pandas as pd
 
-    def record(self, *, interrupted: bool) -> None:
-        """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
-        self._summarise(interrupted)
-        self._draw()
-        self._append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
-        self.log.close()
-        self.recorded = self.recorder.finish(RECORDING_SECONDS)
-        self._summarise(interrupted)
+        rows: list[dict[str, Any]] = [{name: test[name] for name in TEST_FIELDS} for test in self.history.tests]
+        return pd.DataFrame(rows, columns=list(TEST_FIELDS))
 
-    def _wall_seconds(self) -> float:
-        return round(time.monotonic() - self.began, 3)
+    def winner(self) -> "Ensemble":
+        """The winner with its best weights, on the CPU in evaluation mode: inputs as the dataset has them to class
+        probabilities, shape (examples, classes); ``.classes`` has their names.
 
-    def _summarise(self, interrupted: bool) -> None:
-        self.summary = summaries.summarise(
-            self.history, self.recorder.run_ids, wall_seconds=self._wall_seconds(), interrupted=interrupted
-        )
-        summaries.write(self.folder, self.summary)
+        Raises:
+            UserError: the search has none.
+        """
+        from trainables.training import ensemble, load_checkpoint
 
-    def show(self) -> None:
-        """The result, on stdout."""
-        if self.options.json:
-            print((self.folder / "summary.json").read_text(encoding="utf-8"), end="")
-            return
-        from rich.console import Console
+        if not (self.folder / BEST_FILE).is_file():
+            raise UserError(f"{self.folder}: has no winner: no trial of it was tested")
+        return ensemble(load_checkpoint(self.folder / BEST_FILE))
 
-        from search import screen
 
-        recorder, uri = self.recorder, self.history.search["tracking_uri"]
-        how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
-        places = [("results", str(self.folder)), *zip(["MLflow", ""], how, strict=False)]
-        if not self.recorded:
-            problem = recorder.problem or f"no end after {RECORDING_SECONDS:g} s"
-            places.append(
-                ("", f"MLflow is not complete ({problem}); {self.folder / self.log.path.name} has everything")
-            )
-        console = Console()
-        if console.width < _TABLE_WIDTH:
-            console = Console(width=_TABLE_WIDTH)
-        screen.show(console, self.summary, self.task.references, places)
+def load(name: str, runs_dir: str | Path = "runs") -> Results:
+    """The results of a search by its name.
+
+    Raises:
+        UserError: the runs folder has no such search.
+    """
+    folder = Path(runs_dir) / name
+    log = folder / events.FILE_NAME
+    if not log.is_file():
+        names = sorted(path.parent.name for path in Path(runs_dir).glob(f"*/{events.FILE_NAME}"))
+        has = f"it has {', '.join(names[-5:])}" if names else "it has none"
+        raise UserError(f"no search {name} in {runs_dir}: {has}")
+    return Results(folder, History(events.read(log)))
