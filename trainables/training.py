@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -73,7 +73,9 @@ class Training:
 
     def _epoch(self, learner: Learner) -> Epoch:
         best = learner.best
-        return best if best and self._stopped(best, self.index - 1) else learner.epoch(self.index)
+        if best and self._stopped(best, self.index - 1):
+            return replace(best, seconds=0.0)
+        return learner.epoch(self.index)
 
     def _stopped(self, best: Epoch, index: int) -> bool:
         return index - best.index >= self.patience

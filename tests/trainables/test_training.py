@@ -240,10 +240,27 @@ def test_first_fold_is_learnt_as_if_it_were_alone():
     assert weights_equal(together.checkpoint()["folds"][0]["best"], alone.checkpoint()["folds"][0]["best"])
 
 
+def spy_on_seconds(training: Training) -> list[float]:
+    """Seconds of each epoch that a fold has really trained."""
+    seconds: list[float] = []
+    for learner in training.learners:
+
+        def epoch(index: int, train=learner.epoch) -> Epoch:
+            trained = train(index)
+            seconds.append(trained.seconds)
+            return trained
+
+        learner.epoch = epoch
+    return seconds
+
+
 def test_a_fold_that_stopped_carries_its_best_while_others_go_on():
     training = train(PLAIN, with_wrong_validation(), epochs=12, patience=2)
     carried = 0
+    seconds = spy_on_seconds(training)
     for epoch in training:
+        assert epoch.seconds == pytest.approx(sum(seconds)), "what a stopped fold took once is not counted again"
+        seconds.clear()
         stopped, going = (fold["epoch"] for fold in training.checkpoint()["folds"])
         assert going["index"] == epoch.index
         if epoch.index > stopped["index"] + 2:
