@@ -61,9 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(arguments: Sequence[str]) -> int:
     options = Options(**vars(parser().parse_args(arguments)))
     from search import results, tracking
-    from search.budgets import Budgets
     from search.driver import Beside, Driver
-    from search.events import EventLog
+    from search.events import FILE_NAME, EventLog
     from search.finish import Finish
     from search.progress import ProgressView
     from search.recorder import Recorder
@@ -86,15 +85,16 @@ def _train(arguments: Sequence[str]) -> int:
                 "the data root that it had"
             )
         resources = session.resources(options.cpus_per_trial, options.gpus_per_trial)
-        log = EventLog(folder / "events.jsonl", resume=True)
+        log = EventLog(folder / FILE_NAME, resume=True)
         recorder = Recorder(folder, facts["tracking_uri"])
         recorder.start()
         again = Beside("again", f"trial {trial.id}", trial.config, options.epochs, options.epochs, trial.seed)
         progress = ProgressView(
             history, replace(task, epochs=options.epochs), len(history.trials) + 1, 1, quiet=options.quiet
         )
-        driver = Driver(task, log, history, None, num_samples=0, seed=facts["seed"], beside=[again], budgets=Budgets(),
-                        on_event=progress.update)  # fmt: skip
+        driver = Driver(
+            task, log, history, None, num_samples=0, seed=facts["seed"], beside=[again], on_event=progress.update
+        )
         plan = Plan(
             epochs=options.epochs,
             patience=options.epochs,
