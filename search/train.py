@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,50 +70,50 @@ def _train(arguments: Sequence[str]) -> int:
     from search.selection import Selected
     from trainables.trial import Plan
 
-    searched = results.load(options.name, options.runs_dir)
-    folder, history = searched.folder, searched.history
-    trial = history.trials.get(options.trial)
-    if trial is None:
-        raise UserError(f"--trial {options.trial}: {options.name} has trials 0 to {len(history.trials) - 1}")
-    facts = history.search
-    task = Validator(str(folder)).task(facts["task"], Validator(str(folder)).shaped(facts["conf"]))
-    tracking.check(facts["tracking_uri"])
-    session = Session(task, options.data_root, options.ray_address)
-    with session.opened() as dataset:
-        if dataset.digest() != facts["dataset_digest"]:
-            raise UserError(
-                f"{options.name}: the data of {task.name} ({dataset.origin}) are not those it was searched on; name "
-                "the data root that it had"
+    folder = results.load(options.name, options.runs_dir).folder
+    with closing(EventLog(folder / FILE_NAME, resume=True)) as log:  # from here on nobody else adds to the history
+        history = results.load(options.name, options.runs_dir).history
+        trial = history.trials.get(options.trial)
+        if trial is None:
+            raise UserError(f"--trial {options.trial}: {options.name} has trials 0 to {len(history.trials) - 1}")
+        facts = history.search
+        validator = Validator(str(folder))
+        task = validator.task(facts["task"], validator.shaped(facts["conf"]))
+        tracking.check(facts["tracking_uri"])
+        session = Session(task, options.data_root, options.ray_address)
+        with session.opened() as dataset:
+            if dataset.digest() != facts["dataset_digest"]:
+                raise UserError(
+                    f"{options.name}: the data of {task.name} ({dataset.origin}) are not those it was searched on; "
+                    "name the data root that it had"
+                )
+            resources = session.resources(options.cpus_per_trial, options.gpus_per_trial)
+            recorder = Recorder(folder, facts["tracking_uri"])
+            recorder.start()
+            number = len(history.trials)
+            progress = ProgressView(history, replace(task, epochs=options.epochs), number + 1, 1, quiet=options.quiet)
+            again = Beside("again", f"trial {trial.id}", trial.config, options.epochs, options.epochs, trial.seed)
+            driver = Driver(
+                task, log, history, None, num_samples=0, seed=facts["seed"], beside=[again], on_event=progress.update
             )
-        resources = session.resources(options.cpus_per_trial, options.gpus_per_trial)
-        log = EventLog(folder / FILE_NAME, resume=True)
-        recorder = Recorder(folder, facts["tracking_uri"])
-        recorder.start()
-        again = Beside("again", f"trial {trial.id}", trial.config, options.epochs, options.epochs, trial.seed)
-        progress = ProgressView(
-            history, replace(task, epochs=options.epochs), len(history.trials) + 1, 1, quiet=options.quiet
-        )
-        driver = Driver(
-            task, log, history, None, num_samples=0, seed=facts["seed"], beside=[again], on_event=progress.update
-        )
-        plan = Plan(
-            epochs=options.epochs,
-            patience=options.epochs,
-            metric=task.metric,
-            cpus=resources.cpus,
-            gpus=resources.gpus,
-        )
-        finish = Finish(task, folder, log, history, recorder, session.began)
-        number = len(history.trials)
-        try:
-            session.train(driver, dataset, plan, folder, 1, progress)
-            if (trained := history.trials.get(number)) and trained.checkpoint:
-                progress.say("testing 1 checkpoint")
-                why = f"trial {trial.id} trained again"
-                finish.test(dataset, [Selected(trained, "again")], why, resources.cpus, resources.gpus)
-        finally:
-            finish.record(interrupted=session.interruptions > 0)
-        finish.show(json=options.json)
+            plan = Plan(
+                epochs=options.epochs,
+                patience=options.epochs,
+                metric=task.metric,
+                cpus=resources.cpus,
+                gpus=resources.gpus,
+            )
+            finish = Finish(task, folder, log, history, recorder, session.began)
+            try:
+                session.train(driver, dataset, plan, folder, 1, progress)
+                trained = history.trials.get(number)
+                if trained and trained.checkpoint:
+                    progress.say("testing 1 checkpoint")
+                    why = f"trial {trial.id} trained again"
+                    finish.test(dataset, [Selected(trained, "again")], why, resources.cpus, resources.gpus)
+            finally:
+                finish.record(interrupted=session.interruptions > 0)
+            finish.show(json=options.json)
     if session.interruptions:
         return INTERRUPTED
     return 0 if any(test["trial"] == number for test in history.tests) else 1
