@@ -59,12 +59,13 @@ class Finish:
 
         references.keep(self.folder.parent, self.task, self.history)
         self._summarise(interrupted)
-        drawing.of_the_search(self.folder, self.task, self.history)
-        wall_seconds = self._wall_seconds()
-        self.log.append("end", wall_seconds=wall_seconds, interrupted=interrupted)
-        self.log.close()
-        self.recorded = self.recorder.finish(RECORDING_SECONDS)
-        self._summarise(interrupted)
+        try:
+            drawing.of_the_search(self.folder, self.task, self.history)
+        finally:  # a picture that can't be drawn must cost no record
+            self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
+            self.log.close()
+            self.recorded = self.recorder.finish(RECORDING_SECONDS)
+            self._summarise(interrupted)
 
     def _wall_seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)
