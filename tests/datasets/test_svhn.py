@@ -111,6 +111,19 @@ def test_a_file_that_is_not_matlabs_or_not_whole_is_named(tmp_path, content):
         svhn.load(tmp_path)
 
 
+@pytest.mark.parametrize(("byte", "bit"), [(145, 3), (184, 1), (185, 0)])
+def test_damage_that_brings_scipys_reader_down_is_named_too(tmp_path, byte, bit):
+    write(tmp_path, "train")
+    path = tmp_path / "test_32x32.mat"
+    savemat(path, {"X": np.zeros((32, 32, 3, 3), np.uint8), "y": np.array([[1], [2], [3]], np.uint8)})
+    damaged = bytearray(path.read_bytes())
+    damaged[byte] ^= 1 << bit
+    path.write_bytes(damaged)
+    with pytest.raises(UserError) as error:
+        svhn.load(tmp_path)
+    assert str(error.value).startswith(f"dataset svhn: {path}: ")
+
+
 @pytest.mark.parametrize("val", [0, -0.5, 0.01, 1.0, 100])
 def test_val_that_leaves_a_class_empty_is_refused(tmp_path, val):
     write(tmp_path, "train", "test")
