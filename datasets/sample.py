@@ -7,17 +7,12 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
 from datasets import Examples, drawn, spiral
+from datasets.command_line import Parser, guarded
 from datasets.errors import UserError
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the options")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for a mistake of the user's, 130 where interrupted.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="python -m datasets.sample",
         description="Write a small stand-in for a task's data, in its real format, for trying things out.",
         allow_abbrev=False,
@@ -34,15 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("task", metavar="TASK", help=", ".join(sorted({"digits", *FORMATS})))
     parser.add_argument("out", type=Path, metavar="OUT", help="the data root to write below; made where absent")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of what is drawn (default: 0)")
-    try:
+
+    def make() -> int:
         options = parser.parse_args(arguments)
         print(_made(options.task, options.out, options.seed))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        return 0
+
+    return guarded(make)
 
 
 def _seed(text: str) -> int:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn, get_args
+from typing import Literal, get_args
 
-from datasets.errors import UserError
+from datasets.command_line import Parser
 from search.task import Scheduler
 from trainables.epoch import Metric
 
@@ -47,13 +47,6 @@ class Options:
     dry_run: bool
     quiet: bool
     json: bool
-
-
-class Parser(argparse.ArgumentParser):
-    """Its errors are ``UserError``."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; --help lists the options")
 
 
 def number(kind: type, low: float, what: str, high: float = sys.float_info.max) -> Callable[[str], float]:

@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from datasets.command_line import INTERRUPTED, guarded
 from datasets.errors import UserError
 from search import cli, conf
 from search.cli import Options
-from search.session import INTERRUPTED, Session
+from search.session import Session
 from search.task import Task
 
 if TYPE_CHECKING:
@@ -30,17 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     return guarded(lambda: _run(arguments))
-
-
-def guarded(command: Callable[[], int]) -> int:
-    """The command's exit code; a mistake of the user's is said in one line and has the code 2."""
-    try:
-        return command()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return INTERRUPTED
 
 
 def _run(arguments: Sequence[str]) -> int:

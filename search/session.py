@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from datasets.command_line import INTERRUPTED
 from search.task import Task
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from search.progress import ProgressView
     from trainables.trial import Plan
 
-INTERRUPTED = 130
 _NOTICE = "stopping: running trials are cancelled, what is there is tested (again: at once)"
 
 

@@ -6,10 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from datasets.command_line import INTERRUPTED, Parser, guarded
 from datasets.errors import UserError
 from search import cli
-from search.run import guarded
-from search.session import INTERRUPTED, Session
+from search.session import Session
 from search.validation import Validator
 
 
@@ -29,9 +29,9 @@ class Options:
     json: bool
 
 
-def parser() -> cli.Parser:
+def parser() -> Parser:
     """The parser; its errors are ``UserError``."""
-    result = cli.Parser(
+    result = Parser(
         prog="python -m search.train",
         description="Train the configuration of one trial again, from its seed, for a number of epochs that its "
         "schedule is made for, without early stopping; test it, and record both in the same search.",

@@ -1,0 +1,29 @@
+"""What every command of ours shares: a parser whose mistakes are the user's, and an end in one line."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from datasets.errors import UserError
+
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Its errors are ``UserError``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Instead of ending the process."""
+        raise UserError(f"{message}; --help lists the options")
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """The command's exit code; a mistake of the user's is said in one line and has the code 2, an interruption 130."""
+    try:
+        return command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
