@@ -35,6 +35,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
+    def at(self, places: np.ndarray) -> "Examples":
+        """Those at some indices, copied."""
+        return Examples(self.inputs[places], self.targets[places])
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -65,6 +69,11 @@ class Dataset:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
         return self.development.inputs.shape[1:]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the development examples: what a node's object store must hold."""
+        return self.development.inputs.nbytes + self.development.targets.nbytes
 
     def blind(self) -> "Dataset":
         """The same without the test split."""

@@ -30,6 +30,7 @@ SOURCES = tuple(
 )
 # Of the pictures and labels themselves, header left out: a .gz may be made anew from the same bytes.
 _PUBLISHED = ("365dab9bac26085dc69f1022fe166e2f", "a9c5e64a683c5dd2f6a9bf7c61b53e6f")
+CLASSES = tuple("0123456789")
 _SIDE = 28
 _UNSIGNED_BYTES = 0x0800
 _CHUNK = 1 << 20
@@ -47,9 +48,9 @@ def load(root: Path, *, val: int = 10000, seed: int = 0) -> Dataset:
     development, test = _examples(*paths[:2]), _examples(*paths[2:])
     return Dataset(
         name="mnist",
-        classes=tuple("0123456789"),
+        classes=CLASSES,
         development=development,
-        folds=hold_out("mnist", development.targets, val, seed),
+        folds=(hold_out("dataset mnist", development.targets, CLASSES, val, seed),),
         test=test,
         origin=origin(paths),
         warnings=_warnings(paths, [development, test]),

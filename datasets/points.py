@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import Dataset, Examples, Fold
+from datasets import Dataset, Examples
 from datasets.errors import UserError
-from datasets.splits import hold_out, k_folds
-from datasets.tables import Table, number_of, read
+from datasets.splits import development_and_test, folds_of
+from datasets.tables import Table, in_order, number_of, read
 
 
 def load(
@@ -26,8 +26,9 @@ def load(
 ) -> Dataset:
     """Points (features,), float32, of the tables ``train`` and ``test``, named relative to the data root.
 
-    Without ``test``, a stratified ``test_share`` of ``train`` is for testing. Of the rest, ``val`` is for validation,
-    or each of ``folds`` in turn where there is more than one; ``seed`` draws all of it.
+    Without ``test``, a stratified ``test_share`` of ``train`` is for testing. ``val``, a share of ``train`` too, is for
+    validation, or each of ``folds`` in turn where there is more than one; ``seed`` draws all of it, in whatever order
+    the rows stand.
 
     ``label`` is the name of a column, or its place from 0, from the end if negative. The ``header`` line and the
     ``delimiter`` (one of ; , a tab, or a space for any white space) are found where not said. The classes are the
@@ -56,21 +57,20 @@ def dataset(name: str, tables: list[Table], *, test_share: float, val: float, fo
     classes, coded = _classes(tables)
     if len(classes) < 2:
         raise UserError(f"dataset {name}: {table.path}: every label is {classes[0]!r}; two classes are needed at least")
+    order = np.lexsort([coded[0], *table.features.T])  # so that splits do not depend on the order of rows
+    everything = Examples(table.features[order], coded[0][order])
+    where = f"dataset {name}: {table.path}"
     if others:
-        development, test = (Examples(t.features, codes) for t, codes in zip(tables, coded, strict=True))
+        development, test = everything, Examples(others[0].features, coded[1])
+        split = folds_of(where, development.targets, classes, val, folds, seed)
         origin = f"{table.path}, {others[0].path}"
     else:
-        split = _held_out(name, table.path, classes, coded[0], ("test_share", test_share), seed)
-        development, test = (Examples(table.features[i], coded[0][i]) for i in (split.train, split.val))
+        left, held, split = development_and_test(
+            where, everything.targets, classes, test_share=test_share, val=val, folds=folds, seed=seed
+        )
+        development, test = everything.at(left), everything.at(held)
         origin = f"{table.path}, of which {len(test)} examples are for testing"
-    return Dataset(
-        name=name,
-        classes=classes,
-        development=development,
-        folds=_folds(name, table.path, classes, development.targets, val, folds, seed),
-        test=test,
-        origin=origin,
-    )
+    return Dataset(name=name, classes=classes, development=development, folds=split, test=test, origin=origin)
 
 
 def _matching(name: str, table: Table, test: Table) -> None:
@@ -106,51 +106,7 @@ def _canonical(labels: list[str]) -> list[str]:
 def _classes(tables: list[Table]) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """The classes, and each table's targets, int64 (rows,)."""
     labels = _canonical([label for table in tables for label in table.labels])
-    try:
-        classes = sorted(set(labels), key=float)
-    except ValueError:
-        classes = sorted(set(labels))
+    classes = in_order(labels)
     codes = {label: code for code, label in enumerate(classes)}
     targets = np.array([codes[label] for label in labels], np.int64)
-    return tuple(classes), np.split(targets, [len(tables[0].labels)])[: len(tables)]
-
-
-def _folds(
-    name: str, path: Path, classes: tuple[str, ...], targets: np.ndarray, val: float, folds: int, seed: int
-) -> tuple[Fold, ...]:
-    if folds < 1:
-        raise UserError(f"dataset {name}: folds must be 1 (a hold-out of val) or more, not {folds}")
-    if folds == 1:
-        return (_held_out(name, path, classes, targets, ("val", val), seed),)
-    counts = np.bincount(targets, minlength=len(classes))
-    if counts.min() < folds:
-        raise UserError(
-            f"dataset {name}: {path}: the class {classes[counts.argmin()]!r} is too rare for {folds} folds: it has "
-            f"{counts.min()} examples to train on and validate with"
-        )
-    return k_folds(name, targets, folds, seed)
-
-
-def _held_out(
-    name: str, path: Path, classes: tuple[str, ...], targets: np.ndarray, share: tuple[str, float], seed: int
-) -> Fold:
-    keyword, size = share
-    if not (0 < size < 1 or (size == int(size) and 1 <= size < len(targets))):
-        raise UserError(
-            f"dataset {name}: {keyword} must be a share between 0 and 1 or a number of the {len(targets)} examples of "
-            f"{path}, not {size}"
-        )
-    counts = np.bincount(targets, minlength=len(classes))
-    try:
-        (fold,) = hold_out(name, targets, size if size < 1 else int(size), seed)
-        sides = [np.bincount(targets[side], minlength=len(classes)) for side in (fold.train, fold.val)]
-        lacking = np.minimum(*sides) == 0
-    except UserError:  # its reason does not name the class
-        lacking = counts == counts.min()
-    if lacking.any():
-        rare = int(np.argmax(lacking))
-        raise UserError(
-            f"dataset {name}: {path}: the class {classes[rare]!r} is too rare to split: with {keyword} {size} its "
-            f"{counts[rare]} of {len(targets)} examples do not reach both sides"
-        )
-    return fold
+    return classes, np.split(targets, [len(tables[0].labels)])[: len(tables)]

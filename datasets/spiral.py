@@ -6,12 +6,15 @@ import numpy as np
 
 from datasets import Dataset, Examples, points
 from datasets.errors import UserError
-from datasets.splits import k_folds
+from datasets.splits import folds_of
 from datasets.tables import read
 
 ARMS = 5
+CLASSES = tuple(f"arm {arm}" for arm in range(ARMS))
 FILES = ("spiral/train.csv", "spiral/test.csv")
 _TURN = 2.5
+_VAL = 0.2
+"""Held out where there is one fold."""
 _TRAIN_SEED, _TEST_SEED = 0, 1
 
 
@@ -26,13 +29,13 @@ def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, se
     """
     if there := _files(root):
         tables = [read("spiral", root, Path(file).stem, file) for file in there]
-        return points.dataset("spiral", tables, test_share=0, val=0.2, folds=folds, seed=seed)
+        return points.dataset("spiral", tables, test_share=0, val=_VAL, folds=folds, seed=seed)
     development = generate(train, _TRAIN_SEED)
     return Dataset(
         name="spiral",
-        classes=tuple(f"arm {arm}" for arm in range(ARMS)),
+        classes=CLASSES,
         development=development,
-        folds=k_folds("spiral", development.targets, folds, seed),
+        folds=folds_of("dataset spiral", development.targets, CLASSES, _VAL, folds, seed),
         test=generate(test, _TEST_SEED),
         origin="generated from fixed seeds",
     )

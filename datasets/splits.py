@@ -1,4 +1,6 @@
-"""Stratified splits of the development examples, the same for the same targets and seed."""
+"""Stratified splits, the same for the same targets and seed."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,39 +8,96 @@ from datasets import Fold
 from datasets.errors import UserError
 
 
-def hold_out(name: str, targets: np.ndarray, val: float, seed: int) -> tuple[Fold]:
-    """One stratified fold. ``val``: validation examples, a whole number of them or else a share below 1.
+def development_and_test(
+    where: str,
+    targets: np.ndarray,
+    classes: Sequence[str],
+    *,
+    test_share: float,
+    val: float,
+    folds: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, tuple[Fold, ...]]:
+    """Indices of the development examples, those of the test examples, and folds that index the former.
+
+    ``test_share`` and ``val`` are shares of all targets, or whole numbers of them; for the rest see ``folds_of``.
 
     Raises:
-        UserError: of dataset ``name``, a share or number that leaves a class without examples on either side.
+        UserError: as of ``folds_of``.
     """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        train, chosen = train_test_split(np.arange(len(targets)), test_size=val, random_state=seed, stratify=targets)
-    except ValueError as error:
-        raise UserError(f"dataset {name}: val {val} of {len(targets)} examples: {error}") from None
-    for part, side in ((train, "training"), (chosen, "validation")):
-        if missing := set(targets.tolist()) - set(targets[part].tolist()):
-            left = f"leaves class {min(missing)} without {side} examples"
-            raise UserError(f"dataset {name}: val {val} of {len(targets)} examples {left}")
-    return (Fold(np.sort(train), np.sort(chosen)),)
+    split = hold_out(where, targets, classes, test_share, seed, keyword="test_share")
+    development = targets[split.train]
+    if folds == 1:
+        val = _number("val", where, val, targets)
+        if val >= len(development):
+            raise UserError(f"{where}: val and test_share together leave none of {len(targets)} examples to train on")
+    return split.train, split.val, folds_of(where, development, classes, val, folds, seed)
 
 
-def k_folds(name: str, targets: np.ndarray, folds: int, seed: int) -> tuple[Fold, ...]:
-    """Stratified folds, each validating on its own share.
+def folds_of(
+    where: str, targets: np.ndarray, classes: Sequence[str], val: float, folds: int, seed: int
+) -> tuple[Fold, ...]:
+    """A hold-out of ``val`` for one fold, else so many folds, each validating on its own share.
 
     Raises:
-        UserError: of dataset ``name``, fewer than two folds, or more than the rarest class has examples.
+        UserError: beginning with ``where``; a size that cannot be, or a class too rare for it.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    rarest = int(np.unique(targets, return_counts=True)[1].min())
-    if not 0 <= seed < 2**32:
-        raise UserError(f"dataset {name}: seed must be from 0 to 2**32 - 1, not {seed}")
-    if not 2 <= folds <= rarest:
+    _check_seed(where, seed)
+    if folds < 1:
+        raise UserError(f"{where}: folds must be 1 (a hold-out of val) or more, not {folds}")
+    if folds == 1:
+        return (hold_out(where, targets, classes, val, seed),)
+    counts = np.bincount(targets, minlength=len(classes))
+    rare = int(counts.argmin())
+    if counts[rare] < folds:
         raise UserError(
-            f"dataset {name}: folds must be from 2 to {rarest}, the examples of the rarest class, not {folds}"
+            f"{where}: the class {classes[rare]!r} is too rare for {folds} folds: it has {counts[rare]} examples to "
+            "train on and validate with"
         )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     return tuple(Fold(train, val) for train, val in splitter.split(np.zeros(len(targets)), targets))
+
+
+def hold_out(
+    where: str, targets: np.ndarray, classes: Sequence[str], size: float, seed: int, *, keyword: str = "val"
+) -> Fold:
+    """One stratified fold; ``size``, the setting ``keyword``, are its validation examples: a share, or so many.
+
+    Raises:
+        UserError: beginning with ``where``; a size that cannot be, or that leaves a class without examples on a side.
+    """
+    from sklearn.model_selection import train_test_split
+
+    _check_seed(where, seed)
+    number = _number(keyword, where, size, targets)
+    counts = np.bincount(targets, minlength=len(classes))
+    try:
+        train, val = train_test_split(np.arange(len(targets)), test_size=number, random_state=seed, stratify=targets)
+        lacking = np.minimum(*(np.bincount(targets[side], minlength=len(classes)) for side in (train, val))) == 0
+    except ValueError:  # its reason does not name the class
+        lacking = counts == counts.min()
+    if lacking.any():
+        rare = int(np.argmax(lacking))
+        raise UserError(
+            f"{where}: the class {classes[rare]!r} is too rare to split: with {keyword} {size} its {counts[rare]} of "
+            f"{len(targets)} examples do not reach both sides"
+        )
+    return Fold(np.sort(train), np.sort(val))
+
+
+def _number(keyword: str, where: str, size: float, targets: np.ndarray) -> int:
+    """A share as a number of examples, at least one."""
+    if 0 < size < 1:
+        return max(1, round(size * len(targets)))
+    if isinstance(size, int) and 1 <= size < len(targets):
+        return size
+    raise UserError(
+        f"{where}: {keyword} must be a share between 0 and 1 or a number of its {len(targets)} examples, not {size}"
+    )
+
+
+def _check_seed(where: str, seed: int) -> None:
+    if not 0 <= seed < 2**32:
+        raise UserError(f"{where}: seed must be from 0 to 2**32 - 1, not {seed}")

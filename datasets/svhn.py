@@ -21,6 +21,7 @@ SOURCES = {
         "extra": "a93ce644f1a588dc4d68dda5feec44a7",
     }.items()
 }
+CLASSES = tuple("0123456789")
 _SHAPE = (32, 32, 3)
 
 
@@ -38,7 +39,7 @@ def load(root: Path, *, val: float = 0.1, extra: bool = False, seed: int = 0) ->
     others = {part: found for part, path in paths.items() if (found := md5(path)) != SOURCES[part].md5}
     _survive([paths[part] for part in others])
     train = _examples(paths["train"])
-    (fold,) = hold_out("svhn", train.targets, val, seed)
+    fold = hold_out("dataset svhn", train.targets, CLASSES, val, seed)
     test = _examples(paths["test"])
     if extra:
         development = _joined(train, _examples(paths["extra"]))
@@ -47,7 +48,7 @@ def load(root: Path, *, val: float = 0.1, extra: bool = False, seed: int = 0) ->
         development = train
     return Dataset(
         name="svhn",
-        classes=tuple("0123456789"),
+        classes=CLASSES,
         development=development,
         folds=(fold,),
         test=test,

@@ -1,7 +1,8 @@
-"""Tables of points, read from text files: numeric features and a label in each row."""
+"""Tables in text files: rows of cells, and what points need of them, numeric features and a label in each row."""
 
 import csv
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from datasets.errors import UserError
 
+Row = tuple[int, list[str]]
+"""The number of a line, from 1, that is not blank, and its cells."""
 _DELIMITERS = {";": "a semicolon", "\t": "a tab", ",": "a comma", " ": "white space"}
 
 
@@ -41,23 +44,62 @@ def read(
     Raises:
         UserError: of dataset ``name``, a file that is absent, outside ``root``, or not such a table.
     """
-    if delimiter is not None and delimiter not in _DELIMITERS:
-        raise UserError(
-            f"dataset {name}: delimiter must be ; or , or a tab or a space (any white space), not {delimiter!r}"
-        )
-    path = root / file
+    path, rows = cells_of(name, root, keyword, file, delimiter)
+    place = f"dataset {name}: {path}"
+    names = _header(place, rows, label, header)
+    column = column_of(place, rows[0][1], names, label, "label")
+    return _table(path, place, rows[1:] if names else rows, names, column)
+
+
+def cells_of(
+    name: str, root: Path, keyword: str, file: str, delimiter: str | None, *, marks: str = ";\t, "
+) -> tuple[Path, list[Row]]:
+    """Where the table ``file`` lies, and its rows, all as long; the delimiter is found among ``marks`` where not said.
+
+    Raises:
+        UserError: of dataset ``name``, a file that is absent, outside ``root``, or no table of two columns at least.
+    """
+    if delimiter is not None and delimiter not in list(marks):
+        valid = " or ".join(_DELIMITERS[mark] for mark in marks)
+        raise UserError(f"dataset {name}: delimiter must be {valid}, not {delimiter!r}")
+    path = within(name, root, keyword, file)
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise UserError(f"dataset {name}: {keyword} {file!r} leads outside the data root {root}")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise UserError(f"dataset {name}: {keyword}: {path} cannot be read: {reason}") from None
+        raise unreadable(name, keyword, path, error) from None
     place = f"dataset {name}: {path}"
-    rows = _rows(place, _text(place, content), delimiter)
-    names = _header(place, rows, label, header)
-    column = _label_column(place, rows[0][1], names, label)
-    return _table(path, place, rows[1:] if names else rows, names, column)
+    return path, _rows(place, _text(place, content), delimiter, marks)
+
+
+def within(name: str, root: Path, keyword: str, file: str) -> Path:
+    """The path ``file`` below ``root``, also when links are followed.
+
+    Raises:
+        UserError: of dataset ``name``, a path that leads elsewhere or cannot be followed.
+    """
+    path = root / file
+    try:
+        if path.resolve().is_relative_to(root.resolve()):
+            return path
+    except (OSError, ValueError) as error:
+        raise unreadable(name, keyword, path, error) from None
+    raise UserError(f"dataset {name}: {keyword} {file!r} leads outside the data root {root}")
+
+
+def unreadable(name: str, keyword: str, path: Path, error: Exception) -> UserError:
+    """What to raise for a file, named by ``keyword``, that cannot be opened."""
+    reason = (isinstance(error, OSError) and error.strerror) or error
+    return UserError(f"dataset {name}: {keyword}: {path} cannot be read: {reason}")
+
+
+def in_order(labels: Iterable[str]) -> tuple[str, ...]:
+    """The distinct labels, sorted: as numbers if all are."""
+    distinct = sorted(set(labels))
+    try:
+        numbers = [number_of(label) for label in distinct]
+    except ValueError:
+        return tuple(distinct)
+    return tuple(label for _, label in sorted(zip(numbers, distinct, strict=True)))
 
 
 def _text(place: str, content: bytes) -> str:
@@ -70,14 +112,13 @@ def _text(place: str, content: bytes) -> str:
         ) from None
 
 
-def _rows(place: str, text: str, delimiter: str | None) -> list[tuple[int, list[str]]]:
-    """The number of each line that is not blank, from 1, and its cells."""
+def _rows(place: str, text: str, delimiter: str | None, marks: str) -> list[Row]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line for line in lines if line.strip()), None)
     if first is None:
-        raise UserError(f"{place}: the file is empty; rows of features and a label are expected")
+        raise UserError(f"{place}: the file is empty; a table is expected")
     if delimiter is None:
-        delimiter = next((mark for mark in _DELIMITERS if mark in first.strip()), " ")
+        delimiter = next((mark for mark in marks if mark in first.strip()), marks[-1])
     if delimiter == " ":
         rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
     else:
@@ -93,8 +134,7 @@ def _rows(place: str, text: str, delimiter: str | None) -> list[tuple[int, list[
     number, cells = rows[0]
     if len(cells) < 2:
         raise UserError(
-            f"{place}: line {number}: one column, separated by {_DELIMITERS[delimiter]}; "
-            "a feature and a label are needed at least"
+            f"{place}: line {number}: one column, separated by {_DELIMITERS[delimiter]}; two are needed at least"
         )
     for other, more in rows:
         if len(more) != len(cells):
@@ -105,7 +145,7 @@ def _rows(place: str, text: str, delimiter: str | None) -> list[tuple[int, list[
     return rows
 
 
-def _header(place: str, rows: list[tuple[int, list[str]]], label: str | int, header: bool | None) -> list[str] | None:
+def _header(place: str, rows: list[Row], label: str | int, header: bool | None) -> list[str] | None:
     """The names of the columns; None without a header.
 
     Where not said, the first line is one if the label is given by name or if none of its features is a number.
@@ -123,7 +163,12 @@ def _header(place: str, rows: list[tuple[int, list[str]]], label: str | int, hea
     return cells
 
 
-def _label_column(place: str, cells: list[str], names: list[str] | None, label: str | int) -> int:
+def column_of(place: str, cells: list[str], names: list[str] | None, label: str | int, keyword: str) -> int:
+    """The place, from 0, of the column that the setting ``keyword`` names or counts.
+
+    Raises:
+        UserError: no such column, or several.
+    """
     count = len(cells)
     if isinstance(label, str):
         assert names is not None
@@ -134,13 +179,13 @@ def _label_column(place: str, cells: list[str], names: list[str] | None, label: 
     if not -count <= label < count:
         named = f" ({', '.join(map(repr, names))})" if names else ""
         raise UserError(
-            f"{place}: there is no column {label} for the label; places are 0 to {count - 1}{named}, "
+            f"{place}: there is no column {label} for the {keyword}; places are 0 to {count - 1}{named}, "
             f"or -{count} to -1 from the end"
         )
     return label % count
 
 
-def _table(path: Path, place: str, rows: list[tuple[int, list[str]]], names: list[str] | None, column: int) -> Table:
+def _table(path: Path, place: str, rows: list[Row], names: list[str] | None, column: int) -> Table:
     values, labels = array("d"), []
     for number, cells in rows:
         label = cells.pop(column)

@@ -87,7 +87,7 @@ def test_splits_are_stratified_disjoint_and_follow_the_seed(tmp_path):
     write(tmp_path, rows(100, labels="aaab"))
     held, other, folded = (points.load(tmp_path, train="a.csv", **k) for k in ({}, {"seed": 1}, {"folds": 5}))
     assert np.bincount(held.test.targets).tolist() == [15, 5]
-    assert np.bincount(held.development.targets[held.folds[0].val]).tolist() == [12, 4]
+    assert np.bincount(held.development.targets[held.folds[0].val]).tolist() == [15, 5]
     np.testing.assert_array_equal(everything(held)[:, 0], np.arange(100))
     np.testing.assert_array_equal(folded.test.inputs, held.test.inputs)
     for fold in (*held.folds, *folded.folds):
@@ -97,6 +97,14 @@ def test_splits_are_stratified_disjoint_and_follow_the_seed(tmp_path):
     assert set(held.test.inputs[:, 0]) != set(other.test.inputs[:, 0])
 
 
+def test_splits_do_not_depend_on_the_order_of_rows(tmp_path):
+    lines = rows(60).splitlines(keepends=True)
+    write(tmp_path, "".join(lines))
+    write(tmp_path, "".join(np.random.default_rng(0).permutation(lines)), "b.csv")
+    one, other = (points.load(tmp_path, train=name) for name in ("a.csv", "b.csv"))
+    assert one.digest() == other.digest()
+
+
 def test_val_and_test_share_may_be_numbers_of_examples(tmp_path):
     write(tmp_path, rows(50))
     dataset = points.load(tmp_path, train="a.csv", test_share=7, val=9)
@@ -104,11 +112,11 @@ def test_val_and_test_share_may_be_numbers_of_examples(tmp_path):
 
 
 GOOD = rows(20)
-NEEDED = "a feature and a label are needed at least"
+NEEDED = "two are needed at least"
 HINT = "; if this line is a header, say header: true"
 SIDES = " examples do not reach both sides"
 WRONG = {
-    "empty": ("", {}, "the file is empty; rows of features and a label are expected"),
+    "empty": ("", {}, "the file is empty; a table is expected"),
     "blank": ("\n  \n\ufeff".encode(), {}, f"line 3: one column, separated by white space; {NEEDED}"),
     "only a header": ("x,y,kind\n", {}, "line 1: a header and nothing after it"),
     "one column": ("1\n2\n", {}, f"line 1: one column, separated by white space; {NEEDED}"),
@@ -170,12 +178,12 @@ WRONG = {
     "two of a class": (
         rows(100) + "1,1,c\n" * 2,
         {},
-        f"the class 'c' is too rare to split: with val 0.2 its 1 of 81{SIDES}",
+        f"the class 'c' is too rare to split: with test_share 0.2 its 2 of 102{SIDES}",
     ),
     "no val of a class": (
         rows(100) + "1,1,c\n" * 4,
         {"val": 0.05},
-        f"the class 'c' is too rare to split: with val 0.05 its 3 of 83{SIDES}",
+        f"the class 'c' is too rare to split: with val 5 its 3 of 83{SIDES}",
     ),
 }
 
@@ -219,16 +227,16 @@ def test_a_test_table_that_does_not_belong_to_the_train_table_is_named(tmp_path,
         ({"train": "a.csv", "test": "./a.csv"}, "{root}/a.csv is both train and test; leave test out to split it"),
         (
             {"train": "a.csv", "delimiter": "|"},
-            "delimiter must be ; or , or a tab or a space (any white space), not '|'",
+            "delimiter must be a semicolon or a tab or a comma or white space, not '|'",
         ),
-        ({"train": "a.csv", "folds": 0}, "folds must be 1 (a hold-out of val) or more, not 0"),
+        ({"train": "a.csv", "folds": 0}, "{root}/a.csv: folds must be 1 (a hold-out of val) or more, not 0"),
         (
             {"train": "a.csv", "test_share": 0},
-            "test_share must be a share between 0 and 1 or a number of the 20 examples of {root}/a.csv, not 0",
+            "{root}/a.csv: test_share must be a share between 0 and 1 or a number of its 20 examples, not 0",
         ),
         (
             {"train": "a.csv", "val": 1.5},
-            "val must be a share between 0 and 1 or a number of the 16 examples of {root}/a.csv, not 1.5",
+            "{root}/a.csv: val must be a share between 0 and 1 or a number of its 20 examples, not 1.5",
         ),
     ],
 )

@@ -47,7 +47,8 @@ def test_files_below_the_root_are_read_instead(tmp_path):
     train, test = table(60), table(30)
     write(tmp_path, train=train, test=test)
     dataset = spiral.load(tmp_path, folds=3)
-    np.testing.assert_array_equal(dataset.development.inputs, train[:, :2].astype(np.float32))
+    order = np.lexsort(train[:, [2, 0, 1]].T)
+    np.testing.assert_array_equal(dataset.development.inputs, train[order, :2].astype(np.float32))
     np.testing.assert_array_equal(dataset.test.targets, test[:, 2])
     assert dataset.name == "spiral"
     assert dataset.classes == ("0", "1", "2", "3", "4")
@@ -79,7 +80,20 @@ def test_a_wrong_file_is_named_with_the_place(tmp_path):
     assert str(error.value) == f"dataset spiral: {tmp_path}/spiral/test.csv: line 32, column 2: '?' is not a number"
 
 
-@pytest.mark.parametrize("folds", [0, 1, 10**6])
-def test_folds_that_cannot_be_are_refused(folds):
-    with pytest.raises(UserError, match=rf"^dataset spiral: folds must be from 2 to \d+, .*, not {folds}$"):
+@pytest.mark.parametrize(
+    ("folds", "reason"),
+    [
+        (0, "folds must be 1 (a hold-out of val) or more, not 0"),
+        (10**6, "the class 'arm 1' is too rare for 1000000 folds: it has 279 examples to train on and validate with"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(folds, reason):
+    with pytest.raises(UserError) as error:
         spiral.load(NOWHERE, folds=folds)
+    assert str(error.value) == f"dataset spiral: {reason}"
+
+
+def test_one_fold_holds_a_fifth_out():
+    dataset = spiral.load(NOWHERE, folds=1)
+    (fold,) = dataset.folds
+    assert (len(fold.train), len(fold.val)) == (1200, 300)
