@@ -20,7 +20,7 @@ from datasets import Dataset
 from search.driver import trial_seed
 from search.space import propose
 from search.task import Task
-from trainables.epoch import DivergedError
+from trainables.epoch import DivergedError, cost
 from trainables.training import Training
 
 STUDY = "digits"
@@ -46,7 +46,7 @@ def work(number: int, dataset: Dataset, task: Task, setting: Setting) -> None:
         best = float("inf")
         for epoch in training:
             log.append(epoch.seconds)
-            best = min(best, epoch.val_loss)
+            best = min(best, cost(vars(epoch), task.metric))
             trial.report(best, epoch.index)
             if epoch.index < task.epochs and trial.should_prune():
                 raise optuna.TrialPruned

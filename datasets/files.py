@@ -25,30 +25,41 @@ Report = Callable[[int, int | None], None]
 
 @dataclass(frozen=True)
 class Source:
-    """A published file: its name, its md5 (hexadecimal), and where it can be had, the first address first."""
+    """A published file: its name, its checksum, and where it can be had, the first address first.
+
+    ``checksum``: hexadecimal, or of it the first digits that are published.
+    """
 
     file: str
-    md5: str
+    checksum: str
     addresses: tuple[str, ...]
+    algorithm: str = "md5"
+
+    def sum_of(self, path: Path) -> str:
+        """The checksum of another file, as long as this one's."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.new(self.algorithm, usedforsecurity=False))
+        return digest.hexdigest()[: len(self.checksum)]
 
 
-def find(dataset: str, root: Path, source: Source, folders: Sequence[str] = ()) -> Path:
-    """The first of root/DATASET/file, root/file and root/FOLDER/file that there is; else downloaded to the first.
+def find(owner: str, root: Path, source: Source, folders: Sequence[str | Path] = ()) -> Path:
+    """The first of root/NAME/file, root/file and root/FOLDER/file that there is; else downloaded to the first.
 
-    A file published as ``.gz`` is found uncompressed too, without that ending.
+    ``owner`` is who needs it, for messages, and ends with its name: ``dataset mnist``. A file published as ``.gz`` is
+    found uncompressed too, without that ending.
 
     Raises:
         UserError: no such file, and no address gives it; a place that may not be read or written.
     """
-    for folder in (dataset, "", *folders):
+    for folder in (_name(owner), "", *folders):
         for name in (source.file, source.file.removesuffix(".gz")):
             path = root / folder / name
             try:
                 if path.is_file():
                     return path
             except OSError as error:
-                raise UserError(f"dataset {dataset}: {path} cannot be read: {error.strerror}") from None
-    return _downloaded(dataset, root, source)
+                raise UserError(f"{owner}: {path} cannot be read: {error.strerror}") from None
+    return _downloaded(owner, root, source)
 
 
 def origin(paths: Sequence[Path]) -> str:
@@ -59,16 +70,14 @@ def origin(paths: Sequence[Path]) -> str:
     return f"{folders.pop()}/{{{', '.join(path.name for path in paths)}}}"
 
 
-def md5(path: Path) -> str:
-    """The md5 of a file's bytes, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _name(owner: str) -> str:
+    return owner.rpartition(" ")[2]
 
 
-def _downloaded(dataset: str, root: Path, source: Source) -> Path:
-    target = root / dataset / source.file
+def _downloaded(owner: str, root: Path, source: Source) -> Path:
+    target = root / _name(owner) / source.file
     part = target.with_name(f"{target.name}.part")
-    absent = f"dataset {dataset}: {source.file} is not below {root}"
+    absent = f"{owner}: {source.file} is not below {root}"
     advice = f"put it at {target}, from {' or '.join(source.addresses)}"
     made = [folder for folder in (target.parent, root) if not folder.exists()]
     try:
@@ -119,7 +128,7 @@ def _fill(file: IO[bytes], part: Path, source: Source) -> str | None:
 
     What came before a connection broke is kept; what has another checksum is not.
     """
-    if file.seek(0, os.SEEK_END) and md5(part) == source.md5:
+    if file.seek(0, os.SEEK_END) and source.sum_of(part) == source.checksum:
         return None
     reasons = []
     with _progress(source.file) as report:
@@ -129,10 +138,11 @@ def _fill(file: IO[bytes], part: Path, source: Source) -> str | None:
             except _BrokenError as error:
                 reasons.append(f"{address}: {error}")
                 continue
-            if (found := md5(part)) == source.md5:
+            if (found := source.sum_of(part)) == source.checksum:
                 return None
             file.truncate(0)
-            reasons.append(f"{address}: what came was removed, since its md5 is {found}, not {source.md5}")
+            sums = f"its {source.algorithm} is {found}, not {source.checksum}"
+            reasons.append(f"{address}: what came was removed, since {sums}")
     return "; ".join(reasons)
 
 

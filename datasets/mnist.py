@@ -44,7 +44,7 @@ def load(root: Path, *, val: int = 10000, seed: int = 0) -> Dataset:
     Raises:
         UserError: a file that is absent, damaged, or not the one it should be; ``val`` that leaves a class empty.
     """
-    paths = [find("mnist", root, source, ["MNIST/raw"]) for source in SOURCES]
+    paths = [find("dataset mnist", root, source, ["MNIST/raw"]) for source in SOURCES]
     development, test = _examples(*paths[:2]), _examples(*paths[2:])
     return Dataset(
         name="mnist",

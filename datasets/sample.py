@@ -5,12 +5,13 @@ import gzip
 import io
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from datasets import Examples, drawn, spiral
+from datasets import Examples, drawn, drawn_animals, spiral
 from datasets.command_line import Parser, guarded
 from datasets.errors import UserError
 
@@ -48,15 +49,20 @@ def _made(task: str, root: Path, seed: int) -> str:
     if task == "digits":
         return "digits needs no files, its pictures come with scikit-learn: python -m search.run digits"
     paths = write(task, root, seed)
-    names = ", ".join(path.name for path in paths)
+    folder = root / task
+    made = [path.name for path in paths if path.parent == folder]
+    if deeper := [path.parent.name for path in paths if path.parent != folder]:
+        folders = sorted(set(deeper))
+        where = f"{len(folders)} folders" if len(folders) > 1 else f"{folders[0]}/"
+        made.append(f"{len(deeper)} pictures in {where}")
     command = shlex.join(["python", "-m", "search.run", task, "--data-root", str(root)])
-    return f"wrote a stand-in to {paths[0].parent}: {names}; now: {command}"
+    return f"wrote a stand-in to {folder}: {', '.join(made)}; now: {command}"
 
 
 def write(task: str, root: Path, seed: int, counts: tuple[int, int] | None = None) -> list[Path]:
     """Writes a task's files below ``root``; ``counts`` are the training and test examples (default: the task's own).
 
-    The same arguments give the same bytes.
+    Where a task's files are not split, their sum counts. The same arguments give the same bytes.
 
     Raises:
         UserError: a task without stand-ins, a folder that holds something already, or one that can't be written.
@@ -73,6 +79,7 @@ def write(task: str, root: Path, seed: int, counts: tuple[int, int] | None = Non
             )
         contents = make(seed, *(counts or usual))
         for name, content in contents.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
     except OSError as error:
         raise UserError(f"OUT {folder}: cannot be written ({error.strerror})") from None
@@ -125,12 +132,43 @@ def _csv(examples: Examples) -> bytes:
     return "\n".join(["x,y,label", *rows, ""]).encode()
 
 
+def _wildlife(seed: int, train: int, test: int) -> dict[str, bytes]:
+    """A folder a class."""
+    files: dict[str, bytes] = {}
+    numbers: Counter[str] = Counter()
+    for name, picture in drawn_animals.wildlife(train + test, np.random.default_rng(seed)):
+        numbers[name] += 1
+        files[f"{name}/{name} {numbers[name]:04}.jpg"] = _jpeg(picture)
+    return dict(sorted(files.items()))
+
+
+def _insects(seed: int, train: int, test: int) -> dict[str, bytes]:
+    """A table of files and species, in another order than the files', and a folder of pictures."""
+    random = np.random.default_rng(seed)
+    bees = drawn_animals.insects(train + test, random)
+    names = [f"{number:04}.jpg" for number in range(1, len(bees) + 1)]
+    rows = [f"{name};{species}" for name, (species, _) in zip(names, bees, strict=True)]
+    table = "\n".join(["file;species", *random.permutation(rows), ""])
+    pictures = {f"pictures/{name}": _jpeg(bee) for name, (_, bee) in zip(names, bees, strict=True)}
+    return {"insects.csv": table.encode(), **pictures}
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
 FORMATS: dict[str, tuple[Callable[[int, int, int], dict[str, bytes]], tuple[int, int]]] = {
     "mnist": (_mnist, (13_000, 2_000)),
     "svhn": (_svhn, (3_000, 1_000)),
     "spiral": (_spiral, (1_500, 2_000)),
+    "wildlife": (_wildlife, (320, 80)),
+    "insects": (_insects, (120, 30)),
 }
-"""What makes a task's files from seed and counts, and the usual counts of training and test examples."""
+"""What makes a task's files, by their names below its folder, from seed and counts; and the usual counts."""
 
 
 if __name__ == "__main__":

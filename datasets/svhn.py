@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets import Dataset, Examples, Fold
 from datasets.errors import UserError
-from datasets.files import Source, find, md5, origin
+from datasets.files import Source, find, origin
 from datasets.splits import hold_out
 
 _ADDRESS = "http://ufldl.stanford.edu/housenumbers/"
@@ -35,8 +35,10 @@ def load(root: Path, *, val: float = 0.1, extra: bool = False, seed: int = 0) ->
         UserError: a file that is absent, damaged, or not the one it should be; ``val`` that leaves a class empty.
     """
     parts = ["train", "test", *(["extra"] if extra else [])]
-    paths = {part: find("svhn", root, SOURCES[part]) for part in parts}
-    others = {part: found for part, path in paths.items() if (found := md5(path)) != SOURCES[part].md5}
+    paths = {part: find("dataset svhn", root, SOURCES[part]) for part in parts}
+    others = {
+        part: found for part, path in paths.items() if (found := SOURCES[part].sum_of(path)) != SOURCES[part].checksum
+    }
     _survive([paths[part] for part in others])
     train = _examples(paths["train"])
     fold = hold_out("dataset svhn", train.targets, CLASSES, val, seed)
@@ -54,7 +56,7 @@ def load(root: Path, *, val: float = 0.1, extra: bool = False, seed: int = 0) ->
         test=test,
         origin=origin(list(paths.values())),
         warnings=tuple(
-            f"dataset svhn: {paths[part]} is not the published file: its md5 is {found}, not {SOURCES[part].md5}"
+            f"dataset svhn: {paths[part]} is not the published file: its md5 is {found}, not {SOURCES[part].checksum}"
             for part, found in others.items()
         ),
     )

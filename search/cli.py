@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from datasets.command_line import Parser
 from search.task import Scheduler
-from trainables.epoch import Metric
+from trainables.epoch import METRICS, Metric
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Options:
     references: bool
     seed: int
     name: str | None
-    data_root: Path
+    data_root: Path | None
     runs_dir: Path
     tracking_uri: str | None
     ray_address: str | None
@@ -103,9 +103,8 @@ def add_data_root(result: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--data-root",
         type=Path,
-        default=Path(os.environ.get("DATA_ROOT", "data")),
         metavar="FOLDER",
-        help="where the data lies (default: the environment's DATA_ROOT, else data/)",
+        help="where the data lies (default: the conf's dataset.root, else the environment's DATA_ROOT, else data/)",
     )
 
 
@@ -144,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=COUNT, metavar="N", help="most epochs a trial (default: the conf's)")
     add(
         "--metric",
-        choices=get_args(Metric),
+        choices=METRICS,
         help="what trials are judged, ranked and kept by, at its best so far (default: the conf's)",
     )
     add("--scheduler", choices=get_args(Scheduler), help="who stops weak trials early (default: the conf's)")

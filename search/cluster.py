@@ -165,6 +165,21 @@ def slots(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int
     return count
 
 
+def check_object_store(nodes: Sequence[Mapping[str, float]], size: int) -> None:
+    """Refuses data of so many bytes that a node could not hold it once for all of its trials.
+
+    Raises:
+        UserError: it is larger than the smallest object store.
+    """
+    store = min(node.get("object_store_memory", 0.0) for node in nodes)
+    if size > store:
+        raise UserError(
+            f"the development examples take {size / 1e9:.2f} GB, Ray's object store holds {store / 1e9:.2f} GB on the "
+            "smallest node: choose a smaller side of the pictures (--set dataset.side=...), or start Ray with more: "
+            "ray start --head --object-store-memory=BYTES, then --ray-address auto"
+        )
+
+
 def _slots_of_node(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     """A trial of a fraction stays on one GPU; one of several takes whole ones."""
     epsilon = 1e-6

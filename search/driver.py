@@ -17,6 +17,7 @@ from search.proposer import Proposer
 from search.rungs import Rungs
 from search.space import Config
 from search.task import Task
+from trainables.epoch import metric_at
 
 FIRST_FAILURES = 3
 """So many trials that end first, all with the same exception from the same line, end the search."""
@@ -139,7 +140,8 @@ class Driver:
         if cutoff is None:
             return False
         metric = self.task.metric
-        self._end(trial, "pruned", f"rung {epoch}: {metric} {message['value']:.4g} missed the cut-off {cutoff:.4g}")
+        value, needed = (metric_at(cost, metric) for cost in (message["value"], cutoff))
+        self._end(trial, "pruned", f"rung {epoch}: {metric} {value:.4g} missed the cut-off {needed:.4g}")
         return True
 
     def checkpoint(self, number: int, path: str, best: dict[str, Any]) -> None:
@@ -169,7 +171,7 @@ class Driver:
         self._record("ending", trial=trial.id, state=state, reason=reason, **detail)
         if trial.apart or self.proposer is None:
             return
-        value = trial.figure(self.task.metric)
+        value = trial.cost(self.task.metric)
         missed = None
         if state == "converged" and value is not None:
             missed = self.rungs.first_missed(trial.model, trial.id, value)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from search.events import Event
 from search.space import Config
+from trainables.epoch import cost
 
 State = Literal["running", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
 Apart = Literal["reference", "again"]
@@ -68,8 +69,13 @@ class TrialResult:
         return sum(float(epoch["seconds"]) for epoch in self.curve)
 
     def figure(self, metric: str) -> float | None:
-        """The best value of a metric so far."""
-        return None if self.best is None else float(self.best[metric])
+        """The best value of a metric so far; None where it has none, as in logs from before there was the metric."""
+        value = None if self.best is None else self.best.get(metric)
+        return None if value is None else float(value)
+
+    def cost(self, metric: str) -> float | None:
+        """The same as what is minimised."""
+        return None if self.best is None else cost(self.best, metric)
 
 
 class History:
@@ -95,6 +101,11 @@ class History:
     def counts(self) -> dict[str, int]:
         """Trials by state, in the order of first appearance."""
         return dict(Counter(trial.state for trial in self.trials.values()))
+
+    @property
+    def metric(self) -> str:
+        """What trials are ranked by; the loss where a log from before does not say."""
+        return str(self.search.get("metric", "val_loss"))
 
     @property
     def epochs_trained(self) -> int:

@@ -23,7 +23,7 @@ _TOP, _TOP_TRIALS, _TOP_MOST = 0.1, 20, 0.5
 
 @dataclass(frozen=True)
 class Judged:
-    """A trial's Optuna parameters and its best value of the metric."""
+    """A trial's Optuna parameters and its best cost (see ``trainables.epoch.cost``)."""
 
     parameters: Mapping[str, Any]
     value: float
@@ -37,7 +37,7 @@ def judged(events: Iterable[Event], metric: str) -> dict[str, list[Judged]]:
     found: dict[str, list[Judged]] = {}
     for trial in history.searched():
         own = found.setdefault(trial.model, [])
-        value = trial.figure(metric)
+        value = trial.cost(metric)
         if value is not None:
             own.append(Judged(parameters[trial.id], value))
     return found

@@ -205,7 +205,7 @@ def value_text(value: Any) -> str:
 
 
 def figure_text(name: str, value: float) -> str:
-    """Errors in percent; losses with 4 decimals, or 3 digits where those would not show them."""
+    """Errors in percent; losses and scores with 4 decimals, or 3 digits where those would not show them."""
     if name.endswith("error"):
         return f"{100 * value:.2f} %"
     return f"{value:.4f}" if value == 0 or 0.001 <= value < 1000 else f"{value:.2e}"

@@ -6,7 +6,7 @@ twice with the same step and time is one metric to MLflow, so recording can be r
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from search.endings import told
 from search.events import FILE_NAME, Event, EventReader
 from search.history import History
 from search.tracking import artifact_location
+from trainables.epoch import METRICS
 
-METRICS = ("train_loss", "train_error", "val_loss", "val_error", "lr", "seconds")
+FIGURES = ("train_loss", "train_error", *METRICS, "lr", "seconds")
 _METRICS_A_BATCH = 1000
 _VALUE_LENGTH = 6000
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -185,8 +186,13 @@ class _Writer:
         when = _milliseconds(event)
         for epoch in event["epochs"]:
             if epoch["index"] > after:
-                for name in METRICS:
-                    yield self.mlflow.Metric(name, epoch[name], when, epoch["index"])
+                yield from self._figures(epoch, FIGURES, when, epoch["index"])
+
+    def _figures(
+        self, figures: Mapping[str, Any], names: Iterable[str], when: int, step: int, before: str = ""
+    ) -> list[Any]:
+        """MLflow's metrics of those that there are: a log from before a metric was has none of it."""
+        return [self.mlflow.Metric(f"{before}{name}", figures[name], when, step) for name in names if name in figures]
 
     def _flush(self, metrics: dict[int, list[Any]]) -> None:
         for number, values in metrics.items():
@@ -198,20 +204,18 @@ class _Writer:
         number, trial = event["trial"], self.history.trials[event["trial"]]
         tags = {"state": trial.state, "reason": trial.reason[:_VALUE_LENGTH]}
         when = _milliseconds(event)
-        best = [self.mlflow.Metric(f"best_{name}", trial.best[name], when, trial.best["index"])
-                for name in ("val_loss", "val_error")] if trial.best else []  # fmt: skip
+        best = self._figures(trial.best, METRICS, when, trial.best["index"], "best_") if trial.best else []
         self._log(self.run_ids[number], metrics=best, tags=tags)
         self.client.set_terminated(self.run_ids[number], told(trial.state).mlflow, when)
 
     def _test(self, event: Event) -> None:
         when = _milliseconds(event)
-        names = ("loss", "error", "f1")
-        metrics = [self.mlflow.Metric(f"test_{name}", event[name], when, 0) for name in names]
+        metrics = self._figures(event, ("loss", "error", "f1"), when, 0, "test_")
         self._log(self.run_ids[event["trial"]], metrics, tags={"chosen": event["chosen"]} if event["chosen"] else {})
         if event["chosen"] == "winner":
             assert self.parent is not None
             best = self.history.trials[event["trial"]].checkpoint_best or {}
-            metrics += [self.mlflow.Metric(name, best[name], when, 0) for name in ("val_loss", "val_error")]
+            metrics += self._figures(best, METRICS, when, 0)
             self._log(self.parent, metrics, tags={"winner": str(event["trial"])})
 
     def _end(self, event: Event) -> None:

@@ -13,6 +13,7 @@ from search.driver import Beside, trial_seed
 from search.history import History
 from search.summary import write_aside
 from search.task import Reference, Task
+from trainables.epoch import METRICS
 
 _SEED_OFFSET = 1 << 31
 """Places of references among trial seeds, beyond those of any search's own trials."""
@@ -56,12 +57,12 @@ def keep(runs_folder: Path, task: Task, history: History) -> None:
         trial = history.trials[test["trial"]]
         reference = by_name.get(trial.origin)
         if test["chosen"] == "reference" and reference is not None:
+            best = trial.checkpoint_best or {}
             figures = {name: test[name] for name in ("error", "interval", "loss", "f1", "fold_errors")}
             trained[reference.name] = {
                 **_conditions(reference, history.search["dataset_digest"]),
                 **figures,
-                "val_loss": (trial.checkpoint_best or {})["val_loss"],
-                "val_error": (trial.checkpoint_best or {})["val_error"],
+                **{name: best[name] for name in METRICS if name in best},
                 "trained_epochs": trial.epochs,
                 "state": trial.state,
                 "parameters": trial.parameters,

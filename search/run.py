@@ -20,6 +20,7 @@ from search.task import Task
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from search.reading import Wanted
     from search.space import Config
 
 
@@ -50,12 +51,13 @@ def dry_run(task: Task, options: Options) -> int:
     import yaml
 
     from search import cluster
-    from search.reading import read
+    from search.reading import read, read_weights
 
     nodes = cluster.nodes_at(options.ray_address) if options.ray_address else cluster.this_machine()
     gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
     slots = min(cluster.slots(nodes, options.cpus_per_trial, gpus), options.max_concurrent or sys.maxsize)
     dataset = read(task, options.data_root)
+    read_weights(task, options.data_root, _wanted(task, options))
     assert dataset.test is not None
     plan = {
         "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
@@ -88,7 +90,7 @@ class Search:
     def __init__(self, task: Task, options: Options, command: Sequence[str]) -> None:
         self.task, self.options = task, options
         self.command = shlex.join(command)
-        self.session = Session(task, options.data_root, options.ray_address)
+        self.session = Session(task, options.data_root, options.ray_address, _wanted(task, options))
 
     def run(self) -> int:
         """Everything, from the checks to the report."""
@@ -225,6 +227,14 @@ class Search:
         }
 
 
+def _wanted(task: Task, options: Options) -> "Wanted":
+    """Published weights that trials of the search may begin from."""
+    from search.reading import weights_of, weights_of_space
+
+    beside = [reference.config for reference in task.references] if options.references else []
+    return {**weights_of(beside), **weights_of_space(task)}
+
+
 def _at_most(parameters: int, dataset: "Dataset") -> "Callable[[Config], bool]":
     """Whether a configuration's model has at most so many trainable parameters."""
     from trainables.models import parameter_count
@@ -234,7 +244,7 @@ def _at_most(parameters: int, dataset: "Dataset") -> "Callable[[Config], bool]":
         model, keywords, _ = split_settings(config)
         try:
             return parameter_count(model, dataset.input_shape, len(dataset.classes), keywords) <= parameters
-        except ValueError:  # it can't be built: its trial will say why
+        except Exception:  # it can't be built: its trial will say why
             return True
 
     return accepts

@@ -15,12 +15,16 @@ _ROLES = {"winner": "winner", "family": "best of its family", "again": "", None:
 def result_table(summary: dict[str, Any]) -> Table:
     """Tested checkpoints in the order of validation, the chosen ones marked; then the references.
 
+    Validation's F1 has a column only where it is the metric: the table is wide already.
+
     Of each reference: trained here, in this search or an earlier one, and what was reported of it elsewhere.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", "model"):
         table.add_column(name, no_wrap=True)
-    for name in ("val loss", "val error", "test error", "95 % interval", "test NLL", "macro F1"):
+    by_f1 = summary["metric"] == "val_f1"
+    validation = ["val loss", "val error", *(["val F1"] if by_f1 else [])]
+    for name in (*validation, "test error", "95 % interval", "test NLL", "macro F1"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     trials = {trial["id"]: trial for trial in summary["trials"]}
@@ -31,7 +35,9 @@ def result_table(summary: dict[str, Any]) -> Table:
         if test["chosen"] == "again":
             role = f"{test['origin']} again, opening {test['opening']}"
         style = "bold" if test["chosen"] == "winner" else "" if test["chosen"] else "dim"
-        table.add_row(str(test["trial"]), test["model"], *_figures(trials[test["trial"]], test), role, style=style)
+        table.add_row(
+            str(test["trial"]), test["model"], *_figures(trials[test["trial"]], test, by_f1), role, style=style
+        )
     table.add_section()
     for reference in summary["references"]:
         trained, reported = reference["trained"], reference["reported"]
@@ -39,19 +45,23 @@ def result_table(summary: dict[str, Any]) -> Table:
             here = trained["search"] == summary["name"]
             where = f"trained here: {reference['name']}" + ("" if here else f" (in {trained['search']})")
             number = str(trained["trial"]) if here else ""
-            table.add_row(number, reference["model"], *_figures(trained, trained), where)
+            table.add_row(number, reference["model"], *_figures(trained, trained, by_f1), where)
         if reported:
-            loss = reported.get("test_loss")
-            figures = ("", "", percent(reported.get("test_error")), "", f"{loss:.3f}" if loss is not None else "", "")
-            table.add_row("", reference["model"], *figures, f"reported: {reference['name']}", style="italic")
+            loss, f1 = (reported.get(name) for name in ("test_loss", "test_f1"))
+            texts = (f"{figure:.3f}" if figure is not None else "" for figure in (loss, f1))
+            figures = (percent(reported.get("test_error")), "", *texts)
+            blank = [""] * len(validation)
+            table.add_row("", reference["model"], *blank, *figures, f"reported: {reference['name']}", style="italic")
     return table
 
 
-def _figures(trial: Mapping[str, Any], test: Mapping[str, Any]) -> tuple[str, ...]:
+def _figures(trial: Mapping[str, Any], test: Mapping[str, Any], by_f1: bool) -> tuple[str, ...]:
     low, high = test["interval"]
+    f1 = trial.get("val_f1")  # a reference trained before there was the metric has none
     return (
         f"{trial['val_loss']:.4f}",
         percent(trial["val_error"]),
+        *(["" if f1 is None else f"{f1:.4f}"] if by_f1 else []),
         percent(test["error"]),
         f"{100 * low:.2f} to {100 * high:.2f}",
         f"{test['loss']:.4f}",

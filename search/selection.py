@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from search.history import TrialResult
+from trainables.epoch import rank
 
 Role = Literal["winner", "family", "reference", "again"]
 
@@ -24,15 +25,18 @@ class Selected:
 def ranked(trials: Iterable[TrialResult], metric: str) -> list[TrialResult]:
     """Trials that left a checkpoint, the best first, by what the checkpoint is worth; ties by loss, then by age."""
     worth = [(trial.checkpoint_best, trial) for trial in trials]
-    rows = [(best[metric], best["val_loss"], trial.id, trial) for best, trial in worth if best is not None]
-    return [trial for *_, trial in sorted(rows, key=lambda row: row[:3])]
+    rows = [(rank(best, metric), trial.id, trial) for best, trial in worth if best is not None]
+    return [trial for *_, trial in sorted(rows, key=lambda row: row[:2])]
 
 
 def best_so_far(trials: Iterable[TrialResult], metric: str) -> TrialResult | None:
     """The trial that leads by its reports, also one whose checkpoint is still on its way."""
-    rows = [(trial.best[metric], trial.best["val_loss"], trial.id, trial)
-            for trial in trials if trial.apart is None and trial.best is not None]  # fmt: skip
-    return min(rows, key=lambda row: row[:3])[-1] if rows else None
+    rows = [
+        (rank(trial.best, metric), trial.id, trial)
+        for trial in trials
+        if trial.apart is None and trial.best is not None
+    ]
+    return min(rows, key=lambda row: row[:2])[-1] if rows else None
 
 
 def select(trials: Iterable[TrialResult], metric: str, top_k: int) -> list[Selected]:

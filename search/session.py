@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from search.driver import Driver
     from search.progress import ProgressView
+    from search.reading import Wanted
+    from trainables.models import State
     from trainables.trial import Plan
 
 _NOTICE = "stopping: running trials are cancelled, what is there is tested (again: at once)"
@@ -36,8 +39,10 @@ class Resources:
 class Session:
     """One command's stay on a cluster."""
 
-    def __init__(self, task: Task, data_root: Path, ray_address: str | None) -> None:
-        self.task, self.data_root, self.ray_address = task, data_root, ray_address
+    def __init__(self, task: Task, data_root: Path | None, ray_address: str | None, wanted: "Wanted") -> None:
+        """``wanted``: the published weights that trials need."""
+        self.task, self.data_root, self.ray_address, self.wanted = task, data_root, ray_address, wanted
+        self.weights: dict[str, State] = {}
         self.began = time.monotonic()
         self.interruptions = 0
         self._driver: Driver | None = None
@@ -48,7 +53,7 @@ class Session:
         """Connects to Ray, or starts it, and reads the data meanwhile; leaves or ends Ray afterwards.
 
         Raises:
-            UserError: no cluster, or no data.
+            UserError: no cluster, no data, or no weights that are wanted; data that the nodes cannot hold.
         """
         from search import cluster
 
@@ -61,6 +66,7 @@ class Session:
             threading.Thread(target=self._read, args=(reading,), daemon=True).start()
             cluster.connect(self.ray_address)
             dataset = reading.result()
+            cluster.check_object_store(cluster.joined_nodes(), dataset.nbytes)
             for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
                 at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
             yield dataset
@@ -68,9 +74,10 @@ class Session:
     def _read(self, reading: "Future[Dataset]") -> None:
         """Reads the data, and imports what takes long, while Ray is starting."""
         try:
-            from search.reading import read
+            from search.reading import read, read_weights
 
             dataset = read(self.task, self.data_root)
+            self.weights = read_weights(self.task, self.data_root, self.wanted)
             import search.proposer
             import search.recorder
 
@@ -96,11 +103,13 @@ class Session:
     ) -> None:
         """Runs the driver's trials; whatever breaks, none is left running in the log."""
         from search.tuning import run_trials
+        from trainables.trial import torch_learning
 
         self._driver, self._progress = driver, progress
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
-            run_trials(driver, dataset.blind(), plan, folder, slots)
+            learning = partial(torch_learning, weights=self.weights)
+            run_trials(driver, dataset.blind(), plan, folder, slots, learning)
         finally:
             driver.cancel_running()
             progress.end()

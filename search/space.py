@@ -129,6 +129,8 @@ def _locate(space: Space, wanted: Config, visited: Config, parameters: Config, p
     for key, node in space.items():
         if not prefix and key in _settings_of_alternatives(visited):
             continue
+        if prefix and key == "model":  # of a family, which has been found by then
+            continue
         name, value = prefix + key, wanted[key]
         visited[name] = value
         if isinstance(node, Fixed):

@@ -11,6 +11,7 @@ from typing import Any
 
 from search.history import History, TrialResult
 from search.task import Task
+from trainables.epoch import rank
 
 Budgets = Callable[[], Mapping[str, tuple[float, float]]]
 """Gives what was spent of what limit, by name; seconds under ``time``."""
@@ -101,7 +102,7 @@ class Standing:
 def _bests(trials: Sequence[TrialResult], metric: str) -> list[Best]:
     """As ``selection.ranked`` orders them: by the metric, then by the loss, then by age."""
     seen = [Best(trial, figures) for trial in trials if trial.apart is None and (figures := trial.best) is not None]
-    seen.sort(key=lambda best: (best.figures[metric], best.figures["val_loss"], best.trial.id))
+    seen.sort(key=lambda best: (rank(best.figures, metric), best.trial.id))
     first: dict[str, Best] = {}
     for best in seen:
         first.setdefault(best.trial.model, best)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.history import History, TrialResult
+from trainables.epoch import METRICS
 
 SCHEMA_VERSION = 1
 TEST_FIELDS = (
@@ -26,16 +27,16 @@ def summarise(
     """The summary of a search, from its history, MLflow's run of each trial, and what is known of the references.
 
     ``started`` is in seconds since the epoch; ``wall_seconds``, of all commands of this search, and a trial's
-    ``seconds`` in its epochs, are seconds; losses are nats an example, errors shares of 0 to 1. ``trials``: one entry a
-    trial, with the best figures so far, null where it has none; ``apart`` is null for a trial that counts, "reference"
-    for a hand-tuned one, "again" for a configuration trained again; ``counts``: trials by state; ``ended_by``: all
-    trials, time budget, epoch budget, target, interruption or failures; ``busy``: the share of the workers' time that
-    epochs took, from the first one's start to the last proposal's; ``worker_processes``: how many processes ran them.
-    ``test``: one entry a tested checkpoint (``chosen``: winner, family, reference, again or null; ``interval``: 95 %,
-    of the error; ``fold_errors``: each fold's model alone); ``best``: the winner's, or null; ``references``: what was
-    ``reported`` of each and, where it has ever been trained here on these data, ``trained``; ``confirmed`` is null
-    until winners are confirmed by training them again; ``dataset_warnings``: what one should know of the data before
-    one trusts a figure.
+    ``seconds`` in its epochs, are seconds; losses are nats an example, errors and scores shares of 0 to 1; ``metric``
+    is what trials are ranked by. ``trials``: one entry a trial, with the best figures so far, null where it has none;
+    ``apart`` is null for a trial that counts, "reference" for a hand-tuned one, "again" for a configuration trained
+    again; ``counts``: trials by state; ``ended_by``: all trials, time budget, epoch budget, target, interruption or
+    failures; ``busy``: the share of the workers' time that epochs took, from the first one's start to the last
+    proposal's; ``worker_processes``: how many processes ran them. ``test``: one entry a tested checkpoint (``chosen``:
+    winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each fold's model
+    alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it has ever been
+    trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training them again;
+    ``dataset_warnings``: what one should know of the data before one trusts a figure.
     """
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
@@ -44,13 +45,14 @@ def summarise(
     if winner:
         trial = history.trials[winner["trial"]]
         figures = trial.checkpoint_best or {}
-        best = {"trial": trial.id, "model": trial.model, "val_loss": figures.get("val_loss"),
+        best = {"trial": trial.id, "model": trial.model, **{name: figures.get(name) for name in METRICS},
                 "test_error": winner["error"], "config": trial.config}  # fmt: skip
     return {
         "schema_version": SCHEMA_VERSION,
         "name": search["name"],
         "task": search["task"],
         "seed": search["seed"],
+        "metric": history.metric,
         "started": search["time"],
         "wall_seconds": round(sum(end["wall_seconds"] for end in history.ends) + wall_seconds, 3),
         "interrupted": interrupted or any(end["interrupted"] for end in history.ends),
@@ -86,8 +88,7 @@ def trial_row(trial: TrialResult) -> dict[str, Any]:
         "reason": trial.reason,
         "epochs": trial.epochs,
         "config": trial.config,
-        "val_loss": trial.figure("val_loss"),
-        "val_error": trial.figure("val_error"),
+        **{name: trial.figure(name) for name in METRICS},
         "seconds": round(trial.seconds, 3),
         "parameters": trial.parameters,
     }

@@ -23,7 +23,7 @@ class Reference:
     patience: int
     """Its own end, when it is trained as a reference."""
     reported: dict[str, float]
-    """Figures by name: ``test_error`` (share), ``test_loss`` (nats an example)."""
+    """Figures by name: ``test_error`` (share), ``test_loss`` (nats an example), ``test_f1`` (macro-averaged)."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -38,6 +38,8 @@ class Task:
     name: str
     dataset: str
     dataset_settings: dict[str, Any]
+    data_root: Path | None
+    """Where its files lie, if the conf says it."""
     metric: Metric
     epochs: int
     scheduler: Scheduler
@@ -50,11 +52,17 @@ class Task:
     """Epochs without a new best before a trial ends as converged."""
     max_parameters: int | None
     """The most trainable parameters a proposed model may have."""
-    families: tuple[str, ...]
+    models: dict[str, str]
+    """The model of each family: a module of ``trainables.models``, or ``package.module:Name``."""
     space: Space
     references: tuple[Reference, ...]
     resolved: dict[str, Any]
     """The conf as it stands after every change, to be written down."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """What the winner is chosen among: models, each with a space of its own."""
+        return tuple(self.models)
 
     @property
     def milestones(self) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ class Options:
     epochs: int
     gpus_per_trial: float | None
     cpus_per_trial: float
-    data_root: Path
+    data_root: Path | None
     runs_dir: Path
     ray_address: str | None
     quiet: bool
@@ -66,6 +66,7 @@ def _train(arguments: Sequence[str]) -> int:
     from search.events import FILE_NAME, EventLog
     from search.finish import Finish
     from search.progress import ProgressView
+    from search.reading import weights_of
     from search.recorder import Recorder
     from search.selection import Selected
     from trainables.trial import Plan
@@ -80,7 +81,7 @@ def _train(arguments: Sequence[str]) -> int:
         validator = Validator(str(folder))
         task = validator.task(facts["task"], validator.shaped(facts["conf"]))
         tracking.check(facts["tracking_uri"])
-        session = Session(task, options.data_root, options.ray_address)
+        session = Session(task, options.data_root, options.ray_address, weights_of([trial.config]))
         with session.opened() as dataset:
             if dataset.digest() != facts["dataset_digest"]:
                 raise UserError(

@@ -2,18 +2,20 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from datasets.errors import UserError
 from search.space import Choice, Fixed, Node, Range, Space, parameters_of
 from search.task import Reference, Scheduler, Task
-from trainables.epoch import Metric
+from trainables.epoch import METRICS
 from trainables.signatures import (
     Keyword,
     available,
     conforms,
     dataset_keywords,
     describe,
+    is_own,
     model_keywords,
     recipe_keywords,
 )
@@ -23,7 +25,6 @@ KEYS = (
     "models", "space", "references",
 )  # fmt: skip
 REQUIRED = ("dataset", "epochs", "models")
-METRICS = get_args(Metric)
 SCHEDULERS = get_args(Scheduler)
 RANGE_KEYS = {"low", "high", "log", "step"}
 
@@ -89,13 +90,15 @@ class Validator:
         most = document["max_parameters"]
         if most is not None and not (conforms(most, int) and most > 0):
             raise self.error("max_parameters", f"must be a whole number from 1, not {most!r}")
+        data_root = self.data_root(document["dataset"])
         dataset, dataset_settings = self.dataset(document["dataset"])
-        space = self.space(document)
-        families = tuple(document["models"])
+        models = self.models(document["models"])
+        space = self.space(document, models)
         return Task(
             name=name,
             dataset=dataset,
             dataset_settings=dataset_settings,
+            data_root=data_root,
             metric=document["metric"],
             epochs=document["epochs"],
             scheduler=document["scheduler"],
@@ -103,15 +106,27 @@ class Validator:
             reduction_factor=document["reduction_factor"],
             patience=document["patience"],
             max_parameters=most,
-            families=families,
+            models=models,
             space=space,
-            references=tuple(self.references(document, space)),
+            references=tuple(self.references(document, models, space)),
             resolved=document,
         )
+
+    def data_root(self, entry: dict[str, Any]) -> Path | None:
+        """Where the dataset's files lie; a relative path is relative to the conf file, and written down in full."""
+        root = entry.get("root")
+        if root is None:
+            return None
+        if not isinstance(root, str):
+            raise self.error("dataset.root", f"must be a text, not {root!r}")
+        path = (Path(self.where).parent / Path(root).expanduser()).resolve()
+        entry["root"] = str(path)
+        return path
 
     def dataset(self, entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The dataset's name and its keywords."""
         settings = dict(entry)
+        settings.pop("root", None)
         name = settings.pop("name", None)
         if name not in available("datasets"):
             raise self.error("dataset", f"no dataset {name!r}{nearest(str(name), available('datasets'))}")
@@ -129,23 +144,41 @@ class Validator:
             if keyword.required and name not in settings:
                 raise self.error(f"{key}.{name}", f"is missing: {keyword.valid}")
 
-    def space(self, document: dict[str, Any]) -> Space:
+    def models(self, families: Mapping[str, Any]) -> dict[str, str]:
+        """The model of each family: its setting ``model``, or what it is called."""
+        models = {}
+        for family, settings in families.items():
+            key, own = f"models.{family}", "model" in settings
+            if set(str(family)) & set(".:=") or (own and not isinstance(family, str)):
+                raise self.error(key, "a family's name has none of . : and =; say which model it is with "
+                                 f"{{model: {family}}} under a name of its own")  # fmt: skip
+            models[family] = settings.get("model", family)
+            self.model(f"{key}.model" if own else key, models[family])
+        return models
+
+    def model(self, key: str, model: Any) -> None:
+        """Checks that there is such a model."""
+        if isinstance(model, str) and is_own(model):
+            try:
+                model_keywords(model)
+            except UserError as error:
+                raise self.error(key, str(error)) from None
+        elif model not in (valid := available("trainables/models")):
+            raise self.error(key, f"no such model: {model!r}{nearest(str(model), [*valid, 'package.module:Name'])}")
+
+    def space(self, document: dict[str, Any], models: Mapping[str, str]) -> Space:
         """The tree, families first, then choices with settings, then the rest."""
         families, shared = document["models"], document["space"]
-        accepted = {}
-        for family in families:
-            if family not in available("trainables/models"):
-                valid = nearest(str(family), available("trainables/models"))
-                raise self.error(f"models.{family}", f"no such model{valid}")
-            accepted[family] = recipe_keywords() | model_keywords(family)
+        accepted = {family: recipe_keywords() | model_keywords(model) for family, model in models.items()}
         common = {name: keyword for name, keyword in accepted[next(iter(accepted))].items()
                   if all(name in keywords for keywords in accepted.values())}  # fmt: skip
-        model = Choice(
-            tuple(families),
-            {family: self.tree(f"models.{family}", families[family], accepted[family]) for family in families},
-        )
+        trees: dict[str, Space] = {}
+        for family, model in models.items():
+            settings = {name: entry for name, entry in families[family].items() if name != "model"}
+            trees[family] = {"model": Fixed(model)} if model != family else {}
+            trees[family] |= self.tree(f"models.{family}", settings, accepted[family])
         rest = self.tree("space", shared, common)
-        space: Space = {"model": model}
+        space: Space = {"model": Choice(tuple(models), trees)}
         space |= {key: node for key, node in rest.items() if isinstance(node, Choice) and node.settings}
         space |= rest
         self.names_once(space)
@@ -216,25 +249,28 @@ class Validator:
             raise self.error(key, f"low {low} must be less than high {high}")
         if log and low <= 0:
             raise self.error(key, f"low {low} must be more than 0 on a log scale")
-        integer = not conforms(0.5, keyword.annotation)
+        whole = keyword.annotation is Any and all(isinstance(value, int) for value in (low, high, step or 1))
+        integer = whole or not conforms(0.5, keyword.annotation)
         if step is not None and (log or step <= 0 or high not in Range(low, high, False, step)):
             raise self.error(f"{key}.step", f"must go from low to high in whole steps, and without log, not {step!r}")
         return Range(low, high, log, step, integer)
 
-    def references(self, document: Mapping[str, Any], space: Space) -> Iterable[Reference]:
+    def references(self, document: Mapping[str, Any], models: Mapping[str, str], space: Space) -> Iterable[Reference]:
         """Fixed configurations with what was reported of them."""
         entries = document["references"]
         if not isinstance(entries, list):
             raise self.error("references", "must be a list")
         names: set[str] = set()
         for number, entry in enumerate(entries):
-            reference = self.reference(f"references[{number}]", entry, space, document)
+            reference = self.reference(f"references[{number}]", entry, models, space, document)
             if reference.name in names:
                 raise self.error(f"references[{number}].name", f"{reference.name!r} stands twice")
             names.add(reference.name)
             yield reference
 
-    def reference(self, key: str, entry: Any, space: Space, document: Mapping[str, Any]) -> Reference:
+    def reference(
+        self, key: str, entry: Any, families: Mapping[str, str], space: Space, document: Mapping[str, Any]
+    ) -> Reference:
         """One of them; it ends as the task's trials do unless it says otherwise."""
         valid = {"name", "config", "epochs", "patience", "reported"}
         if not isinstance(entry, dict) or not {"name", "config"} <= entry.keys() <= valid:
@@ -242,20 +278,20 @@ class Validator:
         if not isinstance(entry["name"], str):
             raise self.error(f"{key}.name", f"must be a text, not {entry['name']!r}")
         config = self.mapping(f"{key}.config", entry["config"])
-        model, models = config.get("model"), available("trainables/models")
-        if model not in models:
-            raise self.error(f"{key}.config.model", f"no model {model!r}{nearest(str(model), models)}")
+        family = config.get("model")
+        model = families.get(str(family), family)
+        self.model(f"{key}.config.model", model)
         keywords = recipe_keywords() | model_keywords(model)
         self.values(f"{key}.config", {name: value for name, value in config.items() if name != "model"}, keywords)
         for name in ("epochs", "patience"):
             if entry.get(name) is not None and not (conforms(entry[name], int) and entry[name] > 0):
                 raise self.error(f"{key}.{name}", f"must be a whole number from 1, not {entry[name]!r}")
         reported = self.mapping(f"{key}.reported", entry.get("reported"))
-        figures = {name: Keyword(name, float, required=False) for name in ("test_error", "test_loss")}
+        figures = {name: Keyword(name, float, required=False) for name in ("test_error", "test_loss", "test_f1")}
         self.values(f"{key}.reported", reported, figures)
-        families = space["model"]
-        assert isinstance(families, Choice)
         defaults = {name: keyword.default for name, keyword in keywords.items()}
-        inside = parameters_of(space, config, defaults) if model in families.values else None
+        inside = parameters_of(space, config, defaults) if family in families else None
+        if model != family:
+            config = {**config, f"{family}.model": model}
         epochs, patience = (entry.get(name) or document[name] for name in ("epochs", "patience"))
         return Reference(entry["name"], config, inside, epochs, patience, reported)

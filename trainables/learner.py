@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -12,8 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from trainables.augmentation import augment
+from trainables.balance import balanced_draw, class_weights
 from trainables.epoch import DivergedError, Epoch, Metric
-from trainables.models import Classifier, build, scaled
+from trainables.models import Classifier, State, build, scaled
 from trainables.optimisation import FlatParameters, MovingAverage, learning_rate, make_optimizer
 from trainables.recipe import Recipe
 
@@ -32,7 +34,7 @@ class Learner:
 
     def __init__(
         self,
-        family: str,
+        model: str,
         keywords: dict[str, Any],
         recipe: Recipe,
         inputs: torch.Tensor,
@@ -44,15 +46,17 @@ class Learner:
         epochs: int,
         metric: Metric,
         seed: tuple[int, int],
+        weights: Mapping[str, State] | None = None,
     ) -> None:
         self.recipe, self.epochs, self.metric, self.seed = recipe, epochs, metric, seed
-        self.inputs, self.targets, self.train_index = inputs, targets, train
-        self.val_inputs, self.val_targets = inputs[val], targets[val]
+        self.classes = classes
+        self.inputs, self.targets, self.train_index, self.val_index = inputs, targets, train, val
+        self.val_targets = targets[val]
+        self.class_weights = class_weights(targets[train], classes) if recipe.balance == "loss" else None
         torch.manual_seed(_epoch_seed(seed, 0))
-        self.model: Classifier = build(family, inputs.shape[1:], classes, keywords).to(inputs.device)
-        if recipe.normalise == "standard":
-            self.model.fit_normalisation(inputs[train])
-        self.parameters = FlatParameters(self.model)
+        self.model: Classifier = build(model, inputs.shape[1:], classes, keywords, weights).to(inputs.device)
+        self.model.fit_normalisation(recipe.normalise, in_pieces(inputs, train))
+        self.parameters = FlatParameters(self.model.net)
         self.average = MovingAverage(self.parameters, self.model, recipe.average) if recipe.average else None
         self.optimizer = make_optimizer(self.parameters, recipe)
         self.best: Epoch | None = None
@@ -68,10 +72,11 @@ class Learner:
         torch.manual_seed(_epoch_seed(self.seed, index))
         train_loss, train_error, lr = self._train(index)
         with self.average.in_place() if self.average else nullcontext():
-            val_loss, val_error = self._validate()
+            val_loss, val_error, val_f1 = self._validate()
             if not math.isfinite(val_loss):
                 raise DivergedError(f"validation loss is {val_loss} after epoch {index}")
-            epoch = Epoch(index, train_loss, train_error, val_loss, val_error, time.perf_counter() - started, lr)
+            seconds = time.perf_counter() - started
+            epoch = Epoch(index, train_loss, train_error, val_loss, val_error, val_f1, seconds, lr)
             if self.best is None or epoch.rank(self.metric) < self.best.rank(self.metric):
                 self.best = epoch
                 self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
@@ -82,7 +87,10 @@ class Learner:
         count, size = len(self.train_index), recipe.batch_size
         steps = math.ceil(count / size)
         batches_a_piece = max(1, _PIECE.get(device.type, 1 << 18) // (self.inputs[0].numel() * size))
-        order = self.train_index[torch.randperm(count, device=device)]
+        if recipe.balance == "sampling":
+            order = self.train_index[balanced_draw(self.targets[self.train_index])]
+        else:
+            order = self.train_index[torch.randperm(count, device=device)]
         loss_sum = torch.zeros((), device=device)
         wrong = torch.zeros((), device=device, dtype=torch.int64)
         precision = torch.autocast(
@@ -98,11 +106,14 @@ class Learner:
                     continue  # batch normalisation can't learn from a last batch of one
                 seen += len(targets)
                 lr = learning_rate(recipe, step, steps, self.epochs)
-                self.optimizer.param_groups[0]["lr"] = lr
+                for group in self.optimizer.param_groups:
+                    group["lr"] = lr * group["share"]
                 self.parameters.gradients.zero_()
                 with precision:
                     logits = self.model(inputs)
-                    loss = functional.cross_entropy(logits.float(), targets, label_smoothing=recipe.label_smoothing)
+                    loss = functional.cross_entropy(
+                        logits.float(), targets, self.class_weights, label_smoothing=recipe.label_smoothing
+                    )
                 loss.backward()
                 if recipe.clip:
                     self.parameters.clip(recipe.clip)
@@ -119,10 +130,12 @@ class Learner:
             raise DivergedError(f"training loss is {train_loss} in epoch {index}")
         return train_loss, wrong.item() / seen, lr
 
-    def _validate(self) -> tuple[float, float]:
-        logits = predict_logits(self.model, self.val_inputs)
+    def _validate(self) -> tuple[float, float, float]:
+        logits = predict_logits(self.model, self.inputs, self.val_index)
         loss = functional.cross_entropy(logits, self.val_targets).item()
-        return loss, (logits.argmax(1) != self.val_targets).float().mean().item()
+        predicted = logits.argmax(1)
+        error = (predicted != self.val_targets).float().mean().item()
+        return loss, error, macro_f1(predicted, self.val_targets, self.classes)
 
     def state(self) -> dict[str, Any]:
         """Best weights with their epoch, and all that is needed to go on; plain types and tensors."""
@@ -142,11 +155,26 @@ class Learner:
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """Logits in float32, shape (examples, classes), in evaluation mode."""
+def predict_logits(model: nn.Module, inputs: torch.Tensor, index: torch.Tensor | None = None) -> torch.Tensor:
+    """Logits of ``inputs``, or of those at ``index``, in float32, shape (examples, classes), in evaluation mode."""
     model.eval()
-    examples = max(1, 8 * _PIECE.get(inputs.device.type, 1 << 18) // math.prod(inputs.shape[1:]))
-    return torch.cat([model(piece) for piece in inputs.split(examples)])
+    return torch.cat([model(piece) for piece in in_pieces(inputs, index)])
+
+
+def in_pieces(inputs: torch.Tensor, index: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
+    """``inputs``, or ``inputs[index]``, a few examples at a time: no copy of them all is ever made."""
+    size = max(1, 8 * _PIECE.get(inputs.device.type, 1 << 18) // math.prod(inputs.shape[1:]))
+    if index is None:
+        yield from inputs.split(size)
+    else:
+        yield from (inputs[some] for some in index.split(size))
+
+
+def macro_f1(predicted: torch.Tensor, targets: torch.Tensor, classes: int) -> float:
+    """The mean of all classes' F1 scores, 0 for one that is neither there nor predicted, from their class numbers."""
+    counts = torch.bincount(targets * classes + predicted, minlength=classes * classes).view(classes, classes).double()
+    either = counts.sum(0) + counts.sum(1)  # of a class: twice the right ones, and the wrong ones of both kinds
+    return (2 * counts.diagonal() / either.clamp(min=1)).mean().item()
 
 
 def _epoch_seed(seed: tuple[int, int], epoch: int) -> int:

@@ -19,16 +19,39 @@ class FlatParameters:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        initial = [parameter.detach().clone() for parameter in parameters]
+        """``model`` may have ``lr_shares``: by a part's name its share of the learning rate."""
+        shares: dict[str, float] = getattr(model, "lr_shares", {})
+        trained = [
+            (shares.get(name.partition(".")[0], 1.0), parameter)
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        ]
+        trained.sort(key=lambda item: -item[0])
+        initial = [parameter.detach().clone() for _, parameter in trained]
         self.values = nn.Parameter(torch.empty(sum(value.numel() for value in initial), device=initial[0].device))
         self.values.grad = self.gradients = torch.zeros_like(self.values)
+        sizes: dict[float, int] = {}
         start = 0
-        for parameter, value in zip(parameters, initial, strict=True):
+        for (share, parameter), value in zip(trained, initial, strict=True):
             span = slice(start, start := start + parameter.numel())
             parameter.data = _as_view(self.values.data[span], parameter)
             parameter.grad = _as_view(self.gradients[span], parameter)
             parameter.data.copy_(value)
+            sizes[share] = sizes.get(share, 0) + parameter.numel()
+        self.groups = self._groups(sizes)
+        """Parts of the values, each with its share of the learning rate."""
+
+    def _groups(self, sizes: dict[float, int]) -> list[tuple[nn.Parameter, float]]:
+        if len(sizes) == 1:
+            return [(self.values, share) for share in sizes]
+        groups = []
+        start = 0
+        for share, size in sizes.items():
+            span = slice(start, start := start + size)
+            part = nn.Parameter(self.values.data[span])
+            part.grad = self.gradients[span]
+            groups.append((part, share))
+        return groups
 
     def clip(self, norm: float) -> None:
         """Scales the gradient down to ``norm`` where it is longer."""
@@ -82,8 +105,11 @@ def _as_view(span: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def make_optimizer(parameters: FlatParameters, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over the flat parameter, by torch's fused kernel where it has one."""
-    values = [parameters.values]
+    """The recipe's optimiser over the flat parameter, by torch's fused kernel where it has one.
+
+    Its groups have a ``share`` of the learning rate each.
+    """
+    values = [{"params": [values], "share": share} for values, share in parameters.groups]
     shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "sgd":
         momentum = recipe.momentum

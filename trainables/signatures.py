@@ -1,6 +1,6 @@
-"""What a model, a dataset or the recipe accepts, read from its source without importing it.
+"""What a model, a dataset or the recipe accepts, read from its source without importing it; the user's own imported.
 
-Configurations are checked against this before torch or Ray are loaded.
+Configurations are checked against this before torch (a user's own model may import it) or Ray are loaded.
 """
 
 import ast
@@ -15,8 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from trainables.recipe import Recipe
+from datasets.errors import UserError
+from trainables import own
+from trainables.recipe import RECIPE_FIELDS, Recipe
 
+RESERVED = RECIPE_FIELDS | {"model"}
+"""What no setting of a model can be called."""
 ROOT = Path(__file__).parent.parent
 _ANNOTATION_NAMES = {"Sequence": Sequence, "Literal": Literal, "int": int, "float": float, "bool": bool, "str": str}
 
@@ -53,15 +57,31 @@ def available(package: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in paths if _entry(path, entry) is not None))
 
 
+def is_own(model: str) -> bool:
+    """Whether a model is the user's, ``package.module:Name``, and not a module of ``trainables.models``."""
+    return ":" in model
+
+
 @functools.cache
 def model_keywords(model: str) -> dict[str, Keyword]:
-    """The keywords of the class in ``trainables/models/<model>.py``."""
+    """The keywords of the class in ``trainables/models/<model>.py``, or of a model of the user's own.
+
+    Raises:
+        UserError: an own model that is not there, or one with a setting of the recipe's name.
+    """
+    if is_own(model):
+        keywords = {name: Keyword(name, *facts) for name, facts in own.parameters(model).items()}
+        if taken := sorted(keywords.keys() & RESERVED):
+            raise UserError(f"model {model}: its {taken[0]} has the name of a setting of learning; give it another")
+        return keywords
     return _keywords(ROOT / "trainables/models" / f"{model}.py", None)
 
 
 @functools.cache
 def input_dimensions(model: str) -> int | None:
     """Dimensions that an example must have for a model (3: channels, height, width); None where any will do."""
+    if is_own(model):
+        return None
     path = ROOT / "trainables/models" / f"{model}.py"
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "INPUT_DIMENSIONS":
@@ -111,6 +131,8 @@ def _keywords(path: Path, entry: str | None) -> dict[str, Keyword]:
 def conforms(value: object, annotation: Any) -> bool:
     """Whether ``value`` is of the type: int, float (finite; an int will do), bool, str, Literal, Sequence, a union."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return True
     if origin is Literal:
         return value in arguments and type(value) in {type(argument) for argument in arguments}
     if origin in (Union, types.UnionType):
@@ -127,6 +149,8 @@ def conforms(value: object, annotation: Any) -> bool:
 def describe(annotation: Any) -> str:
     """The type in words, for an error message."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is Any:
+        return "any value"
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (Union, types.UnionType):

@@ -1,7 +1,7 @@
 """Trains one configuration on all folds in step: a generator of epochs, with checkpoints to go on from."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +13,7 @@ import torch
 from datasets import Dataset
 from trainables.epoch import Epoch, Metric
 from trainables.learner import Learner, predict_logits
-from trainables.models import Ensemble, build
+from trainables.models import Ensemble, State, build
 from trainables.recipe import split_settings
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -36,17 +36,21 @@ class Training:
         metric: Metric = "val_loss",
         seed: int = 0,
         device: str = "cpu",
+        weights: Mapping[str, State] | None = None,
     ) -> None:
-        """``dataset`` needs no test split. ``patience`` is epochs without a new best before a fold stops."""
+        """``dataset`` needs no test split. ``patience`` is epochs without a new best before a fold stops.
+
+        ``weights``: what pretrained models begin from, see ``models.build``.
+        """
         self.dataset, self.config, self.seed = dataset, config, seed
         self.epochs, self.patience, self.metric = epochs, patience, metric
         self.index = 0
-        family, keywords, recipe = split_settings(config)
+        model, keywords, recipe = split_settings(config)
         inputs = on_device(dataset.development.inputs, device)
         targets = on_device(dataset.development.targets, device)
         self.learners = [
             Learner(
-                family,
+                model,
                 keywords,
                 recipe,
                 inputs,
@@ -57,6 +61,7 @@ class Training:
                 epochs=epochs,
                 metric=metric,
                 seed=(seed, number),
+                weights=weights,
             )
             for number, fold in enumerate(dataset.folds)
         ]
@@ -150,10 +155,10 @@ def without_resume_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def ensemble(checkpoint: dict[str, Any]) -> Ensemble:
     """The model that a checkpoint holds, with each fold's best weights, in evaluation mode."""
-    family, keywords, _ = split_settings(checkpoint["config"])
+    model, keywords, _ = split_settings(checkpoint["config"])
     members = []
     for fold in checkpoint["folds"]:
-        members.append(build(family, checkpoint["input_shape"], len(checkpoint["classes"]), keywords))
+        members.append(build(model, checkpoint["input_shape"], len(checkpoint["classes"]), keywords))
         members[-1].load_state_dict(fold["best"])
     return Ensemble(members, checkpoint["classes"]).eval()
 

@@ -6,15 +6,16 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from ray import tune
 
 from datasets import Dataset
-from trainables.epoch import DivergedError, Epoch, Metric
+from trainables.epoch import DivergedError, Epoch, Metric, cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,14 @@ class MakeLearning(Protocol):
     def __call__(self, dataset: Dataset, config: dict[str, Any], plan: Plan, seed: int) -> Learning: ...
 
 
-def torch_learning(dataset: Dataset, config: dict[str, Any], plan: Plan, seed: int) -> Learning:
-    """Torch training on the trial's share of its node.
+def torch_learning(
+    dataset: Dataset,
+    config: dict[str, Any],
+    plan: Plan,
+    seed: int,
+    weights: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+) -> Learning:
+    """Torch training on the trial's share of its node, of pretrained models from ``weights`` (see ``models.build``).
 
     The share of a GPU is enforced: what goes beyond it is an out-of-memory error of this trial alone.
     """
@@ -77,7 +84,14 @@ def torch_learning(dataset: Dataset, config: dict[str, Any], plan: Plan, seed: i
     if device == "cuda":
         torch.cuda.set_per_process_memory_fraction(min(1.0, plan.gpus))
     return Training(
-        dataset, config, epochs=plan.epochs, patience=plan.patience, metric=plan.metric, seed=seed, device=device
+        dataset,
+        config,
+        epochs=plan.epochs,
+        patience=plan.patience,
+        metric=plan.metric,
+        seed=seed,
+        device=device,
+        weights=weights,
     )
 
 
@@ -152,7 +166,8 @@ class _Reports:
         if message["ending"]:
             message["done"] = True
         if learning is not None and learning.best is not None:
-            message |= {"best": asdict(learning.best), "value": getattr(learning.best, self.plan.metric)}
+            best = asdict(learning.best)
+            message |= {"best": best, "value": cost(best, self.plan.metric)}
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if save and learning is not None:

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from search.history import History, TrialResult
 from search.pictures import style
+from trainables.epoch import cost
 
 FATES = {  # colour, mark at the curve's end; the later ones are drawn over the earlier ones
     "pruned": (style.MID_GREY, "|"),
@@ -22,8 +23,12 @@ FATES = {  # colour, mark at the curve's end; the later ones are drawn over the 
     "completed": (style.GREEN, "o"),
     "converged": (style.BLUE, "s"),
 }
-METRICS = {"val_loss": ("validation loss (nats per example)", 1), "val_error": ("validation error (%)", 100)}
-"""What a metric's axis says, and what its values are multiplied with."""
+AXES = {
+    "val_loss": ("validation loss (nats per example)", 1),
+    "val_error": ("validation error (%)", 100),
+    "val_f1": ("1 − validation F1 (%)", 100),
+}
+"""What a metric's axis says, and what its costs (see ``trainables.epoch.cost``) are multiplied with."""
 _OUTLYING = 3.0
 _MANY = 40
 
@@ -31,10 +36,10 @@ _MANY = 40
 def curves(history: History, metric: str, milestones: Sequence[int], winner: int | None, path: Path) -> None:
     """Each trial's validation curve, coloured and marked by how it ended; the winner thicker, the rungs dotted.
 
-    ``metric``: ``val_loss`` or ``val_error``. Trials beside the search are left out. A value of more than three times
-    the usual first one is drawn at the upper edge.
+    ``metric``: as in the task; of a score, what it lacks to 1 is drawn. Trials beside the search are left out. A value
+    of more than three times the usual first one is drawn at the upper edge.
     """
-    label, unit = METRICS[metric]
+    label, unit = AXES[metric]
     trials = history.searched()
     figure = style.sheet(9, 5.6, f"{history.search['name']}: learning curves of {style.count(len(trials), 'trial')}")
     axes = figure.subplots()
@@ -42,10 +47,10 @@ def curves(history: History, metric: str, milestones: Sequence[int], winner: int
     style.tidy(axes)
     drawn = [trial for trial in trials if trial.curve]
     if drawn:
-        top = _OUTLYING * median(unit * trial.curve[0][metric] for trial in drawn) or math.inf
+        top = _OUTLYING * median(unit * cost(trial.curve[0], metric) for trial in drawn) or math.inf
         for trial in sorted(drawn, key=lambda trial: (trial.id == winner, list(FATES).index(trial.state))):
             _curve(axes, trial, metric, unit, top, crowded=len(drawn) > _MANY, wins=trial.id == winner)
-        value_scale(axes, [min(top, unit * epoch[metric]) for trial in drawn for epoch in trial.curve])
+        value_scale(axes, [min(top, unit * cost(epoch, metric)) for trial in drawn for epoch in trial.curve])
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     else:
@@ -62,7 +67,7 @@ def curves(history: History, metric: str, milestones: Sequence[int], winner: int
 def _curve(axes: Axes, trial: TrialResult, metric: str, unit: float, top: float, *, crowded: bool, wins: bool) -> None:
     colour, mark = FATES[trial.state]
     epochs = [epoch["index"] for epoch in trial.curve]
-    values = [min(top, unit * epoch[metric]) for epoch in trial.curve]
+    values = [min(top, unit * cost(epoch, metric)) for epoch in trial.curve]
     width, alpha = (2.6, 1.0) if wins else (0.7, 0.55) if crowded else (1.1, 0.75)
     if wins:
         axes.plot(epochs, values, color="white", linewidth=4.6, zorder=4)
@@ -70,7 +75,7 @@ def _curve(axes: Axes, trial: TrialResult, metric: str, unit: float, top: float,
     size = 4 if crowded else 6
     axes.plot(epochs[-1:], values[-1:], mark, color=colour, markersize=size, zorder=3, clip_on=False, linestyle="none")
     if wins and trial.best:
-        best = [trial.best["index"]], [unit * trial.best[metric]]
+        best = [trial.best["index"]], [unit * cost(trial.best, metric)]
         axes.plot(*best, "*", color=colour, markersize=15, markeredgecolor="black", zorder=6, clip_on=False)
 
 

@@ -45,7 +45,6 @@ class Family:
 
 def rows(history: History) -> list[Family]:
     """The families with an epoch, the least validation error first."""
-    metric = history.search.get("metric", "val_loss")
     tests = {
         test["model"]: test for test in reversed(history.tests) if test["chosen"] in ("winner", "family")
     }  # of the first opening
@@ -54,7 +53,7 @@ def rows(history: History) -> list[Family]:
     for name in {trial.model for trial in trials}:
         own = [trial for trial in trials if trial.model == name]
         test = tests.get(name)
-        chosen = history.trials[test["trial"]] if test else leader(own, metric)
+        chosen = history.trials[test["trial"]] if test else leader(own, history.metric)
         assert chosen is not None
         found.append(Family(name, own, chosen, test))
     return sorted(found, key=lambda family: (family.validation_error, family.name))

@@ -1,4 +1,4 @@
-"""How the best value falls while epochs are spent."""
+"""How the best value falls while epochs are spent: costs, as ``trainables.epoch.cost`` has them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +9,9 @@ from matplotlib.ticker import MaxNLocator
 from search.events import Event
 from search.history import History, TrialResult
 from search.pictures import style
-from search.pictures.curves import METRICS, value_scale
+from search.pictures.curves import AXES, value_scale
 from search.selection import best_so_far as leader
+from trainables.epoch import cost
 
 OVERALL = "all"
 Step = tuple[int, float]
@@ -30,9 +31,9 @@ class Spending:
 
     def report(self, trial: TrialResult, epochs: int, metric: str) -> None:
         """So many new epochs at the end of a trial's curve. With folds its best is better than any of them."""
-        values = [epoch[metric] for epoch in trial.curve[len(trial.curve) - epochs :]]
+        values = [cost(epoch, metric) for epoch in trial.curve[len(trial.curve) - epochs :]]
         if epochs and trial.best is not None:
-            values[-1] = min(values[-1], trial.best[metric])
+            values[-1] = min(values[-1], cost(trial.best, metric))
         for value in values:
             self.epochs += 1
             if value < self.moments.get(trial.id, (0, float("inf")))[1]:
@@ -65,7 +66,7 @@ def spending(events: Iterable[Event], metric: str) -> Spending:
 def best_so_far(events: Iterable[Event], metric: str, path: Path) -> None:
     """The best value so far against the epochs spent, of each family and of all; ``metric`` as in the task."""
     told = spending(events, metric)
-    label, unit = METRICS[metric]
+    label, unit = AXES[metric]
     figure = style.sheet(8, 4.8, f"{told.history.search['name']}: best so far")
     axes = figure.subplots()
     axes.set(xlabel="epochs spent, of all trials", ylabel=f"best {label}")

@@ -83,7 +83,7 @@ DEAD = "http://127.0.0.1:9/file.bin"  # the port of a service that nobody runs
 
 def refusal(mirror: Mirror, root: Path, *paths: str) -> str:
     with pytest.raises(UserError) as error:
-        find("name", root, source(mirror, *paths))
+        find("dataset name", root, source(mirror, *paths))
     return str(error.value).replace(mirror.address, "MIRROR").replace(str(root), "ROOT")
 
 
@@ -100,11 +100,11 @@ def refusal(mirror: Mirror, root: Path, *paths: str) -> str:
 def test_a_file_that_is_absent_is_downloaded_and_a_broken_connection_resumed(tmp_path, mirror, path, cuts, asked):
     mirror.cuts = cuts
     root = tmp_path / "data"
-    assert find("name", root, source(mirror, path)) == root / "name/file.bin"
+    assert find("dataset name", root, source(mirror, path)) == root / "name/file.bin"
     assert (root / "name/file.bin").read_bytes() == CONTENT
     assert mirror.ranges == [(path, what) for what in asked]
     assert [path.name for path in (root / "name").iterdir()] == ["file.bin"]
-    find("name", root, source(mirror, path))
+    find("dataset name", root, source(mirror, path))
     assert len(mirror.ranges) == len(asked)
 
 
@@ -121,20 +121,20 @@ def test_a_file_that_is_absent_is_downloaded_and_a_broken_connection_resumed(tmp
 def test_what_an_earlier_run_left_is_resumed(tmp_path, mirror, part, path, asked):
     (tmp_path / "name").mkdir()
     (tmp_path / "name/file.bin.part").write_bytes(part)
-    assert find("name", tmp_path, source(mirror, path)).read_bytes() == CONTENT
+    assert find("dataset name", tmp_path, source(mirror, path)).read_bytes() == CONTENT
     assert mirror.ranges == [(path, what) for what in asked]
     assert [path.name for path in (tmp_path / "name").iterdir()] == ["file.bin"]
 
 
 @pytest.mark.parametrize("first", [DEAD, "/absent", "/other"])
 def test_the_next_mirror_is_asked_where_the_first_has_nothing(tmp_path, mirror, first):
-    assert find("name", tmp_path, source(mirror, first, "/good")).read_bytes() == CONTENT
+    assert find("dataset name", tmp_path, source(mirror, first, "/good")).read_bytes() == CONTENT
     assert mirror.ranges[-1] == ("/good", None)
 
 
 def test_what_one_mirror_gave_is_resumed_at_the_next(tmp_path, mirror):
     mirror.cuts = [1000, 0]
-    assert find("name", tmp_path, source(mirror, "/good", "/good/too")).read_bytes() == CONTENT
+    assert find("dataset name", tmp_path, source(mirror, "/good", "/good/too")).read_bytes() == CONTENT
     assert mirror.ranges == [("/good", None), ("/good", "bytes=1000-"), ("/good/too", "bytes=1000-")]
 
 
@@ -180,14 +180,14 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path, mirror):
 
 def test_a_place_that_cannot_be_looked_into_is_named(tmp_path):
     with pytest.raises(UserError, match=f"^dataset name: {tmp_path}/y+ cannot be read: File name too long$"):
-        find("name", tmp_path, Source("y" * 300, CHECKSUM, ()))
+        find("dataset name", tmp_path, Source("y" * 300, CHECKSUM, ()))
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from datasets.files import Source, find
-print(find("name", Path(sys.argv[1]), Source("file.bin", sys.argv[2], (sys.argv[3],))))
+print(find("dataset name", Path(sys.argv[1]), Source("file.bin", sys.argv[2], (sys.argv[3],))))
 """
 
 
@@ -240,7 +240,7 @@ def test_a_bar_is_shown_on_a_terminal_only(tmp_path, mirror, terminal):
 
 def test_addresses_and_checksums_are_torchvisions():
     assert list(mnist.MIRRORS) == MNIST.mirrors
-    assert [(source.file, source.md5) for source in mnist.SOURCES] == MNIST.resources
+    assert [(source.file, source.checksum) for source in mnist.SOURCES] == MNIST.resources
     for source in mnist.SOURCES:
         assert source.addresses == tuple(mirror + source.file for mirror in MNIST.mirrors)
-    assert {part: [*s.addresses, s.file, s.md5] for part, s in svhn.SOURCES.items()} == SVHN.split_list
+    assert {part: [*s.addresses, s.file, s.checksum] for part, s in svhn.SOURCES.items()} == SVHN.split_list

@@ -7,7 +7,6 @@ from scipy.io import savemat
 import datasets
 from datasets import svhn
 from datasets.errors import UserError
-from datasets.files import md5
 
 RANDOM = np.random.default_rng(0)
 COUNTS = {"train": 100, "test": 20, "extra": 30}
@@ -60,8 +59,8 @@ def test_extra_examples_are_only_trained_on(tmp_path):
 
 def test_files_with_other_checksums_are_read_with_a_warning_each(tmp_path, monkeypatch):
     write(tmp_path, "train", "test")
-    found = {part: md5(tmp_path / f"{part}_32x32.mat") for part in ("train", "test")}
-    published = svhn.SOURCES["train"].md5
+    found = {part: svhn.SOURCES[part].sum_of(tmp_path / f"{part}_32x32.mat") for part in ("train", "test")}
+    published = svhn.SOURCES["train"].checksum
     line = f"dataset svhn: {tmp_path}/train_32x32.mat is not the published file: its md5 is {found['train']}, not "
     assert svhn.load(tmp_path).warnings[0] == line + published
     assert len(svhn.load(tmp_path).warnings) == 2
@@ -136,7 +135,7 @@ def test_val_that_leaves_a_class_empty_is_refused(tmp_path, val):
 def test_a_missing_file_is_named_with_its_place(tmp_path, monkeypatch):
     write(tmp_path, "train", "test")
     dead = "http://127.0.0.1:9/extra_32x32.mat"
-    monkeypatch.setitem(svhn.SOURCES, "extra", svhn.Source("extra_32x32.mat", svhn.SOURCES["extra"].md5, (dead,)))
+    monkeypatch.setitem(svhn.SOURCES, "extra", svhn.Source("extra_32x32.mat", svhn.SOURCES["extra"].checksum, (dead,)))
     with pytest.raises(UserError) as error:
         svhn.load(tmp_path, extra=True)
     assert str(error.value) == (

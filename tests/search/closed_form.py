@@ -17,7 +17,7 @@ from trainables.trial import Plan, torch_learning
 
 
 class ClosedForm:
-    """Validation loss ``level + 1 / epoch``; ``fate`` says what happens ``at`` an epoch."""
+    """Validation loss ``level + 1 / epoch``, of error and lack of F1 a tenth; ``fate`` says what is ``at`` an epoch."""
 
     def __init__(self, config: dict[str, Any], plan: Plan) -> None:
         self.config, self.plan = config, plan
@@ -28,7 +28,7 @@ class ClosedForm:
             self.index += 1
             self._meet_fate()
             loss = self.config.get("level", 1.0) + 1 / min(self.index, self.config.get("flat_after", self.index))
-            epoch = Epoch(self.index, loss, loss / 10, loss, loss / 10, 0.001, 0.1)
+            epoch = Epoch(self.index, loss, loss / 10, loss, loss / 10, 1 - loss / 10, 0.001, 0.1)
             if self.last_best is None or loss < self.last_best.val_loss:
                 self.last_best = epoch
             yield epoch

@@ -58,7 +58,7 @@ def test_defaults():
         references=False,
         seed=0,
         name=None,
-        data_root=Path("data"),
+        data_root=None,
         runs_dir=Path("runs"),
         tracking_uri=None,
         ray_address=None,
@@ -70,13 +70,10 @@ def test_defaults():
     )
 
 
-def test_the_environment_sets_the_data_root_and_the_tracking_uri(monkeypatch):
-    monkeypatch.setenv("DATA_ROOT", "/big/disk")
+def test_the_environment_sets_the_tracking_uri(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking:5000")
-    options = cli.parse(["digits"])
-    assert (options.data_root, options.tracking_uri) == (Path("/big/disk"), "http://tracking:5000")
-    given = cli.parse(["digits", "--data-root", "x", "--tracking-uri", "sqlite:///y.db"])
-    assert (given.data_root, given.tracking_uri) == (Path("x"), "sqlite:///y.db")
+    assert cli.parse(["digits"]).tracking_uri == "http://tracking:5000"
+    assert cli.parse(["digits", "--tracking-uri", "sqlite:///y.db"]).tracking_uri == "sqlite:///y.db"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +86,7 @@ def test_the_environment_sets_the_data_root_and_the_tracking_uri(monkeypatch):
         (["--max-concurrent", "3"], "max_concurrent", 3),
         (["--epochs", "7"], "epochs", 7),
         (["--metric", "val_error"], "metric", "val_error"),
+        (["--metric", "val_f1"], "metric", "val_f1"),
         (["--scheduler", "median"], "scheduler", "median"),
         (["--time-budget", "90s"], "time_budget", 90.0),
         (["--time-budget", "30m"], "time_budget", 1800.0),
@@ -139,7 +137,7 @@ def test_an_option_sets_its_field(arguments, name, value):
         (["digits", "--cpus-per-trial", "0"], ["--cpus-per-trial", "a number of CPUs above 0"]),
         (["digits", "--epochs", "0"], ["--epochs", "a whole number from 1"]),
         (["digits", "--max-concurrent", "0"], ["--max-concurrent", "a whole number from 1"]),
-        (["digits", "--metric", "loss"], ["--metric", "loss", "val_loss", "val_error"]),
+        (["digits", "--metric", "loss"], ["--metric", "loss", "val_loss", "val_error", "val_f1"]),
         (["digits", "--scheduler", "hyperband"], ["--scheduler", "hyperband", "asha", "median", "none"]),
         (["digits", "--time-budget", "90"], ["--time-budget", "90s, 30m or 2h", "'90'"]),
         (["digits", "--time-budget", "0s"], ["--time-budget", "90s, 30m or 2h", "'0s'"]),

@@ -27,6 +27,11 @@ MISTAKES = [
     ("models/mlp", False, ["models.mlp:", "a mapping"]),
     ("models/mlpp", {}, ["models.mlpp:", "no such model", "did you mean mlp?", "cnn, mlp"]),
     ("models/7", {}, ["models.7:", "no such model", "cnn, mlp"]),
+    ("models/mlp/model", "mlpp", ["models.mlp.model:", "no such model", "did you mean mlp?", "package.module:Name"]),
+    ("models/mlp/model", {"choice": ["mlp"]}, ["models.mlp.model:", "no such model"]),
+    ("models/mlp/model", "nowhere.nets:Net", ["models.mlp.model:", "model nowhere.nets:Net: no module nowhere"]),
+    ("models/nowhere.nets:Net", {}, ["models.nowhere.nets:Net:", "none of . : and =", "{model: nowhere.nets:Net}"]),
+    ("dataset/root", 3, ["dataset.root:", "a text", "3"]),
     ("space", 3, ["space:", "a mapping"]),
     ("space", ["lr"], ["space:", "a mapping"]),
     ("epochs", "30", ["epochs:", WHOLE, "'30'"]),
@@ -37,8 +42,8 @@ MISTAKES = [
     ("grace", 0, ["grace:", "at least 1"]),
     ("patience", "long", ["patience:", WHOLE]),
     ("reduction_factor", 1, ["reduction_factor:", "from 2", "1"]),
-    ("metric", "accuracy", ["metric:", "val_loss, val_error"]),
-    ("metric", ["val_loss"], ["metric:", "val_loss, val_error"]),
+    ("metric", "accuracy", ["metric:", "val_loss, val_error, val_f1"]),
+    ("metric", ["val_loss"], ["metric:", "val_loss, val_error, val_f1"]),
     ("scheduler", "hyperband", ["scheduler:", "asha, median, none"]),
     ("max_parameters", 0, ["max_parameters:", "a whole number from 1", "0"]),
     ("max_parameters", "1000", ["max_parameters:", "a whole number from 1", "'1000'"]),
@@ -107,7 +112,7 @@ MISTAKES = [
     ("references/0/config/lr", {"low": 1, "high": 2}, ["references[0].config.lr:", NUMBER]),
     ("references/0/epochs", 0, ["references[0].epochs:", "from 1"]),
     ("references/0/patience", "x", ["references[0].patience:", "from 1"]),
-    ("references/0/reported", {"error": 0.1}, ["references[0].reported.error:", "test_error, test_loss"]),
+    ("references/0/reported", {"error": 0.1}, ["references[0].reported.error:", "test_error, test_loss, test_f1"]),
     ("references/0/reported", {"test_error": "10 %"}, ["references[0].reported.test_error:", NUMBER]),
     ("references/0/reported", [0.1], ["references[0].reported", "a mapping"]),
     ("references/0/name", ["a"], ["references[0].name:"]),
@@ -200,6 +205,21 @@ def test_a_conf_becomes_a_task(load):
     adam = {"weight_decay": Range(1e-6, 1e-3, log=True)}
     sgd = {"momentum": Range(0.5, 0.9), "nesterov": Fixed(value=True)}
     assert task.space["optimizer"] == Choice(("adam", "sgd"), {"adam": adam, "sgd": sgd})
+
+
+def test_a_family_may_be_of_a_model_of_another_name(load):
+    document = changed("models/wide", {"model": "mlp", "widths": [512]})
+    config = {"model": "wide", "lr": 0.01, "widths": [512], "batch_size": 32, "weight_decay": 1e-5}
+    document["references"][0]["config"] = config
+    document["space"]["dropout"] = 0.0
+    task = load(document)
+    assert task.models == {"mlp": "mlp", "cnn": "cnn", "wide": "mlp"}
+    assert task.space["model"].settings["wide"] == {"model": Fixed("mlp"), "widths": Fixed([512])}
+    (reference,) = task.references
+    assert reference.config == {"wide.model": "mlp", **config}
+    assert reference.parameters["model"] == "wide"
+    assert split_settings(reference.config)[:2] == ("mlp", {"widths": [512]})
+    assert load(dump(task.resolved)) == task
 
 
 def test_the_shortest_conf_has_defaults(load):

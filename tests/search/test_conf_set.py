@@ -106,6 +106,7 @@ def test_assignments_reach_the_conf_its_dataset_and_its_families_in_their_order(
     assert task.space["model"].settings["cnn"]["lr"] == Fixed(0.5)
     assert load(assignments=["dataset=digits"]).dataset_settings == {}
     assert load(assignments=["metric=val_error"]).metric == "val_error"
+    assert load(assignments=["metric=val_f1"]).metric == load(metric="val_f1").metric == "val_f1"
 
 
 def test_options_replace_what_conf_and_assignments_say_and_grace_never_passes_the_epochs(load):

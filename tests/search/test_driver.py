@@ -29,6 +29,7 @@ def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
         configs: list[dict[str, Any]] | None = None,
         epochs: int = 9,
         grace: int = 1,
+        metric: str = "val_loss",
         task: Task | None = None,
         **more: Any,
     ) -> Driver:
@@ -36,7 +37,7 @@ def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
         proposer: Any = Scripted(configs or [])
         if task is not None:
             proposer = Proposer(task.space, "tpe", 0, task.references)
-        task = task or conf.load("digits", {"epochs": epochs, "grace": grace}, [])
+        task = task or conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
         return Driver(task, logs[-1], History(), proposer, num_samples=len(configs or "123"), seed=0, **more)
 
     yield make
@@ -45,6 +46,7 @@ def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
 
 
 def message(trial: int, epochs: list[int], value: float, ending: str | None = None, **more: Any) -> dict[str, Any]:
+    """A report of a trial whose cost is ``value``, by the loss and by F1."""
     curve = [
         {
             "index": index,
@@ -52,6 +54,7 @@ def message(trial: int, epochs: list[int], value: float, ending: str | None = No
             "train_error": 0.5,
             "val_loss": value,
             "val_error": 0.1,
+            "val_f1": 1 - value,
             "seconds": 0.1,
             "lr": 0.1,
         }
@@ -75,8 +78,15 @@ def test_a_proposal_is_in_the_log_before_it_is_given_out(make_driver: MakeDriver
     assert driver.propose() is None
 
 
-def test_a_weak_trial_stops_at_its_rung_and_nowhere_else(make_driver: MakeDriver) -> None:
-    driver = make_driver([{}] * 3, grace=3)
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        ("val_loss", "rung 3: val_loss 0.9 missed the cut-off 0.5"),
+        ("val_f1", "rung 3: val_f1 0.1 missed the cut-off 0.5"),
+    ],
+)
+def test_a_weak_trial_stops_at_its_rung_and_nowhere_else(make_driver: MakeDriver, metric: str, reason: str) -> None:
+    driver = make_driver([{}] * 3, grace=3, metric=metric)
     for _ in range(3):
         driver.propose()
     assert not pass_on(driver, message(0, [1, 2, 3], 0.5))
@@ -84,7 +94,7 @@ def test_a_weak_trial_stops_at_its_rung_and_nowhere_else(make_driver: MakeDriver
     assert pass_on(driver, message(1, [3], 0.9))
     assert not pass_on(driver, message(2, [1, 2, 3], 0.4))
     trial = driver.history.trials[1]
-    assert (trial.state, trial.reason) == ("pruned", "rung 3: val_loss 0.9 missed the cut-off 0.5")
+    assert (trial.state, trial.reason) == ("pruned", reason)
     told, _, rungs = driver.proposer.told[1]
     assert (told.optuna, rungs) == ("PRUNED", {3: 0.9})
 
@@ -103,18 +113,19 @@ def test_an_ending_is_told_once(make_driver: MakeDriver, ending: str, optuna: st
     assert driver.history.trials[0].state == ending
 
 
-def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: MakeDriver) -> None:
-    driver = make_driver([{}] * 3, epochs=20, grace=2)
+@pytest.mark.parametrize("metric", ["val_loss", "val_f1"])
+def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: MakeDriver, metric: str) -> None:
+    driver = make_driver([{}] * 3, epochs=20, grace=2, metric=metric)
     for _ in range(3):
         driver.propose()
     for milestone in (2, 6, 18):
-        assert not pass_on(driver, message(0, [milestone], 0.3))
-    assert driver.report(message(1, [5], 0.2, "converged"))
-    assert driver.report(message(2, [5], 0.9, "converged"))
-    told, _, _ = driver.proposer.told[1]
-    assert told.optuna == "COMPLETE"
+        assert not pass_on(driver, message(0, [milestone], 0.25))
+    assert driver.report(message(1, [5], 0.125, "converged"))
+    assert driver.report(message(2, [5], 0.875, "converged"))
+    told, value, _ = driver.proposer.told[1]
+    assert (told.optuna, value) == ("COMPLETE", 0.125)
     told, _, rungs = driver.proposer.told[2]
-    assert (told.optuna, rungs) == ("PRUNED", {2: 0.9})
+    assert (told.optuna, rungs) == ("PRUNED", {2: 0.875})
 
 
 def test_epochs_seen_again_after_a_restart_are_dropped(make_driver: MakeDriver) -> None:

@@ -51,6 +51,18 @@ def test_epochs_seen_again_after_a_restart_are_dropped_and_the_first_record_stay
     assert history.trials[0].figure("val_loss") == 0.6
 
 
+@pytest.mark.parametrize(("metric", "cost"), [("val_loss", 0.25), ("val_error", 0.125), ("val_f1", 0.375)])
+def test_of_a_score_what_it_lacks_to_1_is_minimised(metric, cost):
+    trial = History([proposal(0), report(0, epoch(1, 0.25, 0.125) | {"val_f1": 0.625})]).trials[0]
+    assert trial.cost(metric) == cost
+    assert History([proposal(0)]).trials[0].cost(metric) is None
+
+
+def test_a_log_from_before_there_was_a_metric_has_none_of_it():
+    history = History([{"event": "search"}, proposal(0), report(0, epoch(1))])
+    assert (history.metric, history.trials[0].figure("val_f1")) == ("val_loss", None)
+
+
 def test_a_report_without_epochs_changes_nothing():
     history = History([proposal(0), report(0, epoch(1, 0.9))])
     history.apply({"event": "report", "time": 6.0, "trial": 0, "epochs": [], "best": epoch(1, 0.1)})

@@ -97,7 +97,7 @@ def test_the_log_says_what_the_trials_that_count_were_worth():
                 "parameters": {"lr": trial}, **more}  # fmt: skip
 
     def report(trial, index, loss):
-        epoch = {"index": index, "val_loss": loss, "val_error": loss / 10, "seconds": 1.0}
+        epoch = {"index": index, "val_loss": loss, "val_error": loss / 10, "val_f1": 1 - loss, "seconds": 1.0}
         return {"event": "report", "time": 1.0, "trial": trial, "epochs": [epoch], "best": epoch}
 
     events = [
@@ -112,3 +112,4 @@ def test_the_log_says_what_the_trials_that_count_were_worth():
     ]
     assert judged(events, "val_loss") == {"mlp": [Judged({"lr": 0}, 0.5), Judged({"lr": 3}, 0.25)], "cnn": []}
     assert judged(iter(events), "val_error")["mlp"][1] == Judged({"lr": 3}, 0.025)
+    assert judged(events, "val_f1") == judged(events, "val_loss")

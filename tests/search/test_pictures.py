@@ -9,6 +9,7 @@ from search.history import History
 from search.pictures.families import rows
 from search.pictures.progress import OVERALL, spending
 from search.pictures.tested import columns
+from trainables.epoch import METRICS
 
 STATES = ["completed", "converged", "pruned", "diverged", "oom", "failed", "cancelled"]
 
@@ -16,7 +17,7 @@ STATES = ["completed", "converged", "pruned", "diverged", "oom", "failed", "canc
 def epoch(index: int, loss: float, error: float | None = None, seconds: float = 1.0) -> dict:
     error = loss / 10 if error is None else error
     return {"index": index, "train_loss": 2 * loss, "train_error": min(1.0, 2 * error), "val_loss": loss,
-            "val_error": error, "seconds": seconds, "lr": 0.1}  # fmt: skip
+            "val_error": error, "val_f1": 1 - error, "seconds": seconds, "lr": 0.1}  # fmt: skip
 
 
 def proposal(trial: int, model: str = "mlp", **more) -> dict:
@@ -82,13 +83,13 @@ def is_picture(path) -> bool:
 def test_every_picture_of_a_search_is_drawn_of_small_and_large_ones(tmp_path, trials, epochs, families, least):
     events = a_search(trials, epochs, families, least=least)
     history = History(events)
-    for metric in ("val_loss", "val_error"):
+    for metric in METRICS:
         pictures.curves(history, metric, [2, 4], 0 if epochs else None, tmp_path / f"curves_{metric}.png")
         pictures.best_so_far(events, metric, tmp_path / f"best_{metric}.png")
     pictures.families(history, tmp_path / "families.png")
     pictures.tested_curves(history, tmp_path / "tested.png")
     drawn = sorted(tmp_path.iterdir())
-    assert len(drawn) == 6
+    assert len(drawn) == 8
     assert all(map(is_picture, drawn))
 
 
@@ -214,6 +215,13 @@ def test_the_best_so_far_falls_with_the_epochs_of_all_trials_in_the_order_of_the
     }
     assert told.moments == {0: (2, 0.7), 1: (6, 0.5)}
     assert told.winner("val_loss").id == 1
+
+
+def test_of_a_score_what_the_best_lacks_to_1_falls():
+    reports = [report(0, epoch(1, 0.5, 0.75)), report(1, epoch(1, 0.4, 0.875)), report(1, epoch(2, 0.9, 0.25))]
+    told = spending([SEARCH, proposal(0), proposal(1), *reports], "val_f1")
+    assert told.steps[OVERALL] == [(1, 0.75), (3, 0.25)]
+    assert told.winner("val_f1").id == 1
 
 
 def test_with_folds_the_best_of_each_counts_and_the_tested_winner_is_the_winner():

@@ -163,7 +163,7 @@ def test_the_searched_settings_of_the_best_and_no_others(width: int) -> None:
 def test_the_best_is_chosen_as_the_winner_will_be_and_each_family_has_its_own() -> None:
     search = Search()
     for model, loss, error in (("mlp", 0.2, 0.05), ("cnn", 0.4, 0.03), ("cnn", 0.3, 0.03), ("cnn", 0.3, 0.03)):
-        figures = {"index": 1, "val_loss": loss, "val_error": error, "seconds": 1.0}
+        figures = {"index": 1, "val_loss": loss, "val_error": error, "val_f1": 0.95 - error, "seconds": 1.0}
         search.event("report", search.start(model), epochs=[figures], best=figures)
     by_error = [best.trial.id for best in search.standing(metric="val_error").bests]
     assert by_error == [2, 0]
@@ -171,6 +171,11 @@ def test_the_best_is_chosen_as_the_winner_will_be_and_each_family_has_its_own() 
     lines = lines_of(search.standing(metric="val_error"))
     assert "cnn  trial 2  val_error 3.00 %  val_loss 0.3000  epoch 1" in lines[3]
     assert line_with(lines, "mlp  trial 0").strip() == "mlp  trial 0  val_error 5.00 %  val_loss 0.2000  epoch 1"
+    by_f1 = search.standing(metric="val_f1")
+    assert [best.trial.id for best in by_f1.bests] == [2, 0]
+    lines = lines_of(by_f1)
+    assert "cnn  trial 2  val_f1 0.9200  val_error 3.00 %  epoch 1" in lines[3]
+    assert line_with(lines, "2  cnn").split()[-2:] == ["0.9200", "0.9200"]
 
 
 def test_before_the_first_report_the_workers_are_starting() -> None:
@@ -331,7 +336,8 @@ def test_durations(seconds: float, exact: str, rough: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [("val_error", 0.0086, "0.86 %"), ("val_loss", 0.04321, "0.0432"), ("val_loss", 0.00012345, "1.23e-04"),
-     ("val_loss", 123456.0, "1.23e+05"), ("val_loss", 0.0, "0.0000")],
+     ("val_loss", 123456.0, "1.23e+05"), ("val_loss", 0.0, "0.0000"), ("val_f1", 0.98765, "0.9877"),
+     ("val_f1", 1.0, "1.0000")],
 )  # fmt: skip
 def test_figures(name: str, value: float, text: str) -> None:
     assert live.figure_text(name, value) == text

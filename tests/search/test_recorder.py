@@ -24,8 +24,11 @@ from search.run import main
 ROOT = Path(__file__).parents[2]
 
 
-def write_log(folder: Path, endings: tuple[str, ...]) -> None:
-    """The log of a finished search with a trial an ending, of three epochs each."""
+def write_log(folder: Path, endings: tuple[str, ...], **more: float) -> None:
+    """The log of a finished search with a trial an ending, of three epochs each, the first one's the winner.
+
+    ``more``: further figures of each epoch.
+    """
     log = EventLog(folder / events.FILE_NAME)
     facts = {
         "id": folder.name,
@@ -40,11 +43,13 @@ def write_log(folder: Path, endings: tuple[str, ...]) -> None:
     for trial, state in enumerate(endings):
         log.append("proposal", trial=trial, seed=trial, config={"model": "mlp", "lr": 0.1}, parameters={"lr": 0.1})
         log.append("start", trial=trial, worker={"node": "here", "pid": 1, "gpus": 0})
-        figures = {"train_loss": 1.0, "train_error": 0.5, "val_error": 0.1, "seconds": 0.1, "lr": 0.1}
+        figures = {"train_loss": 1.0, "train_error": 0.5, "val_error": 0.1, "seconds": 0.1, "lr": 0.1, **more}
         curve = [{"index": index, "val_loss": 1 / index, **figures} for index in (1, 2, 3)]
         log.append("report", trial=trial, epochs=curve[:2], best=curve[1])
         log.append("report", trial=trial, epochs=curve[1:], best=curve[2])
+        log.append("checkpoint", trial=trial, path="x", best=curve[2])
         log.append("ending", trial=trial, state=state, reason="so")
+    log.append("test", trial=0, chosen="winner", loss=0.5, error=0.25, f1=0.75)
     log.append("end", wall_seconds=1.0, interrupted=False)
     log.close()
 
@@ -76,7 +81,7 @@ def test_recording_twice_changes_nothing(tmp_path: Path) -> None:
     once = recorded(uri)
     losses = [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     assert once == [
-        ("", "FINISHED", None, []),
+        ("", "FINISHED", None, [(0, pytest.approx(1 / 3))]),
         ("0", "FINISHED", "completed", losses),
         ("1", "KILLED", "pruned", losses),
         ("2", "FAILED", "oom", losses),
@@ -88,6 +93,24 @@ def test_recording_twice_changes_nothing(tmp_path: Path) -> None:
     write_log(tmp_path / "elsewhere", ("completed",))
     assert record(tmp_path / "elsewhere", uri)
     assert len(recorded(uri)) == len(once) + 2, "a search of the same name in another folder is another search"
+
+
+@pytest.mark.slow
+def test_f1_is_recorded_of_epochs_trials_and_the_winner_where_the_log_has_it(tmp_path: Path) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    for name, more in (("before", {}), ("now", {"val_f1": 0.875})):
+        (tmp_path / name).mkdir()
+        write_log(tmp_path / name, ("completed",), **more)
+        assert record(tmp_path / name, uri)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    figures = {(run.data.tags["rungs.id"], run.data.tags.get("rungs.trial")): run.data.metrics for run in runs}
+    parent, trial = {"val_f1": 0.875}, {"val_f1": 0.875, "best_val_f1": 0.875}
+    assert figures["now", None] == figures["before", None] | parent
+    assert figures["now", "0"] == figures["before", "0"] | trial
+    assert "val_f1" not in figures["before", "0"]
 
 
 def test_a_store_that_cannot_be_used_is_told_and_waited_for_no_longer_than_said(tmp_path: Path) -> None:

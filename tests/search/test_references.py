@@ -17,11 +17,11 @@ def task() -> Task:
     return conf.load("digits", {}, [])
 
 
-def history(task: Task, digest: str = "abc", name: str = "first", time: float = 1.0) -> History:
-    """A search that trained the task's first reference."""
+def history(task: Task, digest: str = "abc", name: str = "first", time: float = 1.0, **more: float) -> History:
+    """A search that trained the task's first reference. ``more``: further figures of validation."""
     reference = task.references[0]
     figures = {"error": 0.1, "interval": [0.0, 0.2], "loss": 0.3, "f1": 0.9, "fold_errors": [0.1]}
-    best = {"index": 3, "val_loss": 0.2, "val_error": 0.05}
+    best = {"index": 3, "val_loss": 0.2, "val_error": 0.05, **more}
     events: list[dict[str, Any]] = [
         {"event": "search", "name": name, "dataset_digest": digest},
         {"event": "proposal", "trial": 0, "config": reference.config, "seed": 1, "origin": reference.name,
@@ -56,6 +56,13 @@ def test_what_was_trained_once_is_shown_by_every_later_search(tmp_path: Path, ta
     assert trained(tmp_path, task) == ["second", None]
     references.keep(tmp_path, task, history(task))
     assert trained(tmp_path, task) == ["second", None], "the newest training stays"
+
+
+def test_a_training_from_before_there_was_a_metric_is_kept_without_it(tmp_path: Path, task: Task) -> None:
+    references.keep(tmp_path, task, history(task, val_f1=0.875))
+    assert references.rows(tmp_path, task, "abc")[0]["trained"]["val_f1"] == 0.875
+    references.keep(tmp_path, task, history(task, name="second", time=2.0))
+    assert "val_f1" not in references.rows(tmp_path, task, "abc")[0]["trained"]
 
 
 @pytest.mark.parametrize("change", ["data", "configuration", "epochs", "patience"])

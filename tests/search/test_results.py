@@ -11,20 +11,20 @@ from search.events import EventLog
 EPOCH = {"train_loss": 1.0, "train_error": 0.5, "val_loss": 0.5, "val_error": 0.1, "seconds": 0.1, "lr": 0.1}
 
 
-def write(folder: Path, cut: int = 0) -> Path:
-    """A log of two trials, one of them tested; the last ``cut`` bytes lost."""
+def write(folder: Path, cut: int = 0, **figures: float) -> Path:
+    """A log of two trials, one of them tested; the last ``cut`` bytes lost. ``figures``: further ones of each epoch."""
     folder.mkdir()
     log = EventLog(folder / events.FILE_NAME)
     log.append("search", name=folder.name)
     for trial in (0, 1):
         config = {"model": "mlp", "lr": 0.1, "mlp.widths": [8, 4]}
         log.append("proposal", trial=trial, seed=1, config=config, origin="sampler")
-        curve = [{"index": index, **EPOCH} for index in (1, 2)]
+        curve = [{"index": index, **EPOCH, **figures} for index in (1, 2)]
         log.append("report", trial=trial, epochs=curve, best=curve[1])
     log.append("ending", trial=0, state="completed", reason="")
-    figures = {"model": "mlp", "origin": "sampler", "chosen": "winner", "opening": 1, "error": 0.2, "loss": 0.5,
+    tested = {"model": "mlp", "origin": "sampler", "chosen": "winner", "opening": 1, "error": 0.2, "loss": 0.5,
                "f1": 0.8, "interval": [0.1, 0.3], "fold_errors": [0.2], "checkpoint": "x"}  # fmt: skip
-    log.append("test", trial=0, **figures)
+    log.append("test", trial=0, **tested)
     log.close()
     whole = log.path.read_bytes()
     log.path.write_bytes(whole[: len(whole) - cut])
@@ -41,6 +41,17 @@ def test_trials_epochs_and_tests_are_frames(tmp_path: Path) -> None:
     assert found.epochs.loc[(1, 2), "val_loss"] == 0.5
     assert found.tests.loc[0, ["trial", "chosen", "error"]].to_list() == [0, "winner", 0.2]
     assert "no trial of it was tested" in message_of(found.winner)
+
+
+def test_a_log_from_before_there_was_a_metric_is_read_without_it(tmp_path: Path) -> None:
+    write(tmp_path / "now", val_f1=0.875)
+    write(tmp_path / "before")
+    now, before = (results.load(name, tmp_path) for name in ("now", "before"))
+    assert list(now.trials["val_f1"]) == [0.875] * 2
+    assert list(now.epochs["val_f1"]) == [0.875] * 4
+    assert before.trials["val_f1"].isna().all()
+    assert list(before.trials["val_loss"]) == [0.5] * 2
+    assert "val_f1" not in before.epochs
 
 
 @pytest.mark.parametrize("cut", [1, 40])

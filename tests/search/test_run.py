@@ -45,15 +45,15 @@ def summary(finished: Path) -> dict[str, Any]:
 def test_the_summary_keeps_its_contract(summary: dict[str, Any]) -> None:
     assert summary["schema_version"] == 1
     assert set(summary) >= {
-        "schema_version", "name", "task", "seed", "started", "wall_seconds", "command", "trials", "counts",
+        "schema_version", "name", "task", "seed", "metric", "started", "wall_seconds", "command", "trials", "counts",
         "epochs_trained", "test", "best", "confirmed", "tracking_uri", "experiment", "ended_by", "references", "busy",
     }  # fmt: skip
     assert set(summary["trials"][0]) >= {
-        "id", "model", "state", "reason", "epochs", "config", "val_loss", "val_error", "seconds", "mlflow_run_id",
-        "origin", "apart", "parameters",
+        "id", "model", "state", "reason", "epochs", "config", "val_loss", "val_error", "val_f1", "seconds",
+        "mlflow_run_id", "origin", "apart", "parameters",
     }  # fmt: skip
     assert set(summary["test"][0]) >= {"trial", "model", "chosen", "error", "loss", "f1", "interval", "checkpoint"}
-    assert set(summary["best"]) >= {"trial", "model", "val_loss", "test_error", "config"}
+    assert set(summary["best"]) >= {"trial", "model", "val_loss", "val_error", "val_f1", "test_error", "config"}
     assert (summary["name"], summary["task"], summary["seed"], summary["confirmed"]) == ("small", "digits", 3, None)
     assert len(summary["trials"]) == sum(summary["counts"].values()) == 7
     assert [trial["apart"] for trial in summary["trials"]] == ["reference"] * 2 + [None] * 5
@@ -121,7 +121,7 @@ def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Pat
         assert run.info.run_id == trial["mlflow_run_id"]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.data.tags["state"] == trial["state"]
-        for name in ("train_loss", "val_loss", "val_error", "lr"):
+        for name in ("train_loss", "val_loss", "val_error", "val_f1", "lr"):
             recorded = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
             assert sorted(recorded) == [(epoch["index"], epoch[name]) for epoch in history.trials[trial["id"]].curve]
         if trial["apart"]:

@@ -16,10 +16,11 @@ TRAINED = {"val_loss": 0.2, "val_error": 0.05, "error": 0.06, "interval": [0.05,
 
 def said(*tests: dict[str, Any], **changes: Any) -> str:
     """The result of a search named ``mine``."""
-    trials = [{"id": number, "val_loss": 0.04, "val_error": 0.012, "state": "completed"} for number in range(9)]
-    summary = {"name": "mine", "trials": trials, "counts": {"completed": 9}, "epochs_trained": 90, "wall_seconds": 61.0,
-               "ended_by": "all trials", "ended_reason": "", "test": list(tests), "references": [],
-               "dataset_warnings": [], **changes}  # fmt: skip
+    trials = [{"id": number, "val_loss": 0.04, "val_error": 0.012, "val_f1": 0.97, "state": "completed"}
+              for number in range(9)]  # fmt: skip
+    summary = {"name": "mine", "metric": "val_loss", "trials": trials, "counts": {"completed": 9},
+               "epochs_trained": 90, "wall_seconds": 61.0, "ended_by": "all trials", "ended_reason": "",
+               "test": list(tests), "references": [], "dataset_warnings": [], **changes}  # fmt: skip
     console = Console(file=io.StringIO(), width=60)
     screen.show(console, summary, [("results", "runs/mine")])
     text: str = console.file.getvalue()
@@ -69,6 +70,19 @@ def test_a_reference_stands_below_as_trained_here_and_as_reported(
     reference = {"name": "by hand", "model": "mlp", "trained": trained, "reported": reported}
     lines = [" ".join(line.split()) for line in said(TEST, references=[reference]).splitlines()]
     assert [line for line in lines if "by hand" in line] == rows
+
+
+def test_validations_f1_has_a_column_where_it_is_the_metric() -> None:
+    references = [
+        {"name": "new", "model": "mlp", "trained": TRAINED | {"val_f1": 0.85}, "reported": {"test_error": 0.1}},
+        {"name": "old", "model": "mlp", "trained": TRAINED | {"search": "before"}, "reported": {}},
+    ]
+    assert "val F1" not in said(TEST, references=references)
+    lines = said(TEST, references=references, metric="val_f1").splitlines()
+    (head,) = [line for line in lines if "val error val F1 test error" in " ".join(line.split())]
+    end = head.index("val F1") + len("val F1")
+    rows = [line for line in lines if "mlp" in line or "cnn" in line]
+    assert [row[end - 6 : end].strip() for row in rows] == ["0.9700", "0.8500", "", ""]
 
 
 def test_folds_budgets_warnings_and_broken_trials_are_said() -> None:

@@ -4,9 +4,11 @@ from search.history import TrialResult
 from search.selection import best_so_far, ranked, select
 
 
-def trial(number: int, model: str, val_loss: float | None, val_error: float = 0.5, **fields) -> TrialResult:
+def trial(
+    number: int, model: str, val_loss: float | None, val_error: float = 0.5, val_f1: float = 0.5, **fields
+) -> TrialResult:
     """A trial by hand; without ``val_loss`` one that left no checkpoint."""
-    worth = None if val_loss is None else {"val_loss": val_loss, "val_error": val_error, "index": 3}
+    worth = None if val_loss is None else {"val_loss": val_loss, "val_error": val_error, "val_f1": val_f1, "index": 3}
     return TrialResult(number, {"model": model}, seed=0, proposed=0.0, checkpoint_best=worth, best=worth, **fields)
 
 
@@ -58,11 +60,15 @@ def test_rows_in_any_order_give_the_same():
         ("val_error", [(0.3, 0.1), (0.2, 0.9), (0.2, 0.1)], [2, 0, 1]),
         ("val_error", [(0.2, 0.1), (0.2, 0.1), (0.1, 0.1)], [2, 0, 1]),
         ("val_loss", [(0.2, 0.1), (0.2, 0.0), (0.2, 0.1)], [0, 1, 2]),
+        ("val_f1", [(0.3, 0.1, 0.8), (0.2, 0.2, 0.7), (0.4, 0.3, 0.9)], [2, 0, 1]),
+        ("val_f1", [(0.2, 0.1, 0.9), (0.2, 0.1, 0.9), (0.1, 0.1, 0.9)], [2, 0, 1]),
     ],
 )
 def test_ties_go_to_the_lower_loss_then_to_the_older_trial(metric, rows, order):
     trials = [trial(number, "mlp", *row) for number, row in enumerate(rows)]
     assert [each.id for each in ranked(trials[::-1], metric)] == order
+    assert best_so_far(trials[::-1], metric) is trials[order[0]]
+    assert select(trials, metric, 1)[0].trial is trials[order[0]]
 
 
 def test_trials_without_a_checkpoint_are_left_out():

@@ -2,9 +2,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import f1_score, log_loss
 
 from search.testing import report
+from trainables.learner import macro_f1
 
 # Six examples of three classes by hand: the predictions are 0, 1, 1, 1, 0, 0; nothing is taken for a "c".
 TARGETS = np.array([0, 0, 1, 1, 2, 2])
@@ -90,6 +92,10 @@ def test_random_predictions_have_scikit_learns_figures():
     assert figures.loss == pytest.approx(log_loss(targets, probabilities))
     assert figures.f1 == pytest.approx(f1_score(targets, probabilities.argmax(1), average="macro"))
     assert sum(map(sum, figures.confusion)) == sum(row["examples"] for row in figures.per_class) == 300
+
+
+def test_f1_is_the_one_that_validation_has(figures):
+    assert figures.f1 == pytest.approx(macro_f1(torch.tensor([0, 1, 1, 1, 0, 0]), torch.from_numpy(TARGETS), 3))
 
 
 def test_figures_are_plain_numbers_that_can_be_written_as_json(figures):

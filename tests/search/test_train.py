@@ -14,6 +14,7 @@ from search.train import main as train
 
 CONF = """
 dataset: {name: spiral, train: 300, test: 200, folds: 3}
+metric: val_f1
 epochs: 6
 grace: 2
 models: {mlp: {widths: {choice: [[16], [32]]}, lr: {low: 1e-3, high: 3e-2, log: true}}}
@@ -45,6 +46,8 @@ def test_a_reached_target_ends_the_search_with_that_trial_as_its_winner(runs: Pa
     assert found["counts"]["cancelled"] == 1
     winner = next(trial for trial in found["trials"] if trial["id"] == found["best"]["trial"])
     assert winner["val_error"] <= 0.9
+    assert winner["val_f1"] == max(trial["val_f1"] or 0 for trial in found["trials"] if trial["apart"] is None)
+    assert (found["metric"], found["best"]["val_f1"]) == ("val_f1", winner["val_f1"])
     assert found["references"][0]["trained"]["trained_epochs"] == 2
 
 

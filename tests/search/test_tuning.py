@@ -18,6 +18,7 @@ from search import cluster, conf, events
 from search.driver import Driver
 from search.events import EventLog
 from search.history import History, TrialResult
+from search.selection import ranked
 from trainables.trial import MakeLearning, Plan, torch_learning
 
 pytestmark = pytest.mark.slow
@@ -53,15 +54,16 @@ def run_script(tmp_path: Path) -> Iterator[RunScript]:
         dataset: Dataset | None = None,
         make_learning: MakeLearning = make_closed_form,
         seconds_between_reports: float = 1.0,
+        metric: str = "val_loss",
     ) -> Driver:
-        task = conf.load("digits", {"epochs": epochs, "grace": grace}, [])
+        task = conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
         logs.append(EventLog(tmp_path / events.FILE_NAME))
         proposer: Any = Scripted(configs)
         driver = Driver(task, logs[-1], History(), proposer, num_samples=len(configs), seed=0)
         plan = Plan(
             epochs=epochs,
             patience=patience,
-            metric="val_loss",
+            metric=task.metric,
             milestones=task.milestones,
             seconds_between_reports=seconds_between_reports,
         )
@@ -104,6 +106,16 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
     assert optuna == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED", "PRUNED", "FAIL", "COMPLETE"]
     assert len({(worker["node"], worker["pid"]) for trial in trials for worker in trial.workers}) == 1
     assert [len(trial.workers) for trial in trials[:3]] == [1, 1, 1]
+
+
+def test_by_f1_the_trials_with_less_of_it_are_pruned(run_script: RunScript) -> None:
+    driver = run_script([{"level": 1.5}, {"level": 2.5}, {"level": 0.5}], grace=2, epochs=4, metric="val_f1")
+    trials = list(driver.history.trials.values())
+    assert [trial.state for trial in trials] == ["completed", "pruned", "completed"]
+    assert trials[1].reason == "rung 2: val_f1 0.7 missed the cut-off 0.8"
+    told = [value for _, value, _ in driver.proposer.told.values()]
+    assert told == [pytest.approx(0.175), pytest.approx(0.3), pytest.approx(0.075)]
+    assert ranked(trials, "val_f1") == [trials[2], trials[0], trials[1]]
 
 
 def test_as_many_workers_as_slots(run_script: RunScript) -> None:

@@ -2,9 +2,17 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as reference
 
 from trainables.augmentation import augment
 from trainables.recipe import Recipe
+
+BILINEAR = InterpolationMode.BILINEAR
+ADJUSTMENTS = (reference.adjust_brightness, reference.adjust_contrast, reference.adjust_saturation)
+EACH = {"affine": 0.8, "shift": 0.2, "perspective": 0.5, "crop": 0.4, "flip": True, "jitter": 0.4, "erase": 0.3}
+CASES = [*({name: value} for name, value in EACH.items()), EACH]
 
 
 def picture_batch(count: int = 64, channels: int = 1, side: int = 12) -> torch.Tensor:
@@ -13,6 +21,16 @@ def picture_batch(count: int = 64, channels: int = 1, side: int = 12) -> torch.T
     middle = slice(side // 2 - 2, side // 2 + 2)
     pictures[:, :, middle, middle] = 1
     return pictures
+
+
+def noise(count: int, channels: int = 3, height: int = 12, width: int = 12) -> torch.Tensor:
+    return torch.rand(count, channels, height, width, generator=torch.Generator().manual_seed(9))
+
+
+def coordinates(count: int, side: int) -> torch.Tensor:
+    """Two channels that show where each pixel came from: x and y, -1 to 1 across a side."""
+    at = (torch.arange(side) + 0.5) * 2 / side - 1
+    return torch.stack([at.expand(side, side), at[:, None].expand(side, side)]).expand(count, 2, side, side)
 
 
 def centres(pictures: torch.Tensor) -> torch.Tensor:
@@ -30,9 +48,9 @@ def test_without_strength_nothing_changes_and_nothing_is_drawn():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("settings", [{"affine": 0.8}, {"shift": 0.2}, {"erase": 0.3}, {"affine": 1, "erase": 0.5}])
+@pytest.mark.parametrize("settings", CASES, ids=str)
 def test_shape_and_dtype_stay_and_the_input_is_not_written(settings):
-    pictures = picture_batch(8, channels=3)
+    pictures = noise(8)
     original = pictures.clone()
     torch.manual_seed(0)
     changed = augment(pictures, Recipe(**settings))
@@ -42,11 +60,11 @@ def test_shape_and_dtype_stay_and_the_input_is_not_written(settings):
     assert not torch.equal(changed, original)
 
 
-@pytest.mark.parametrize("settings", [{"affine": 0.8}, {"shift": 0.2}, {"erase": 0.3}])
+@pytest.mark.parametrize("settings", CASES, ids=str)
 def test_follows_the_global_seed(settings):
     def changed(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return augment(picture_batch(), Recipe(**settings))
+        return augment(noise(8), Recipe(**settings))
 
     assert torch.equal(changed(3), changed(3))
     assert not torch.equal(changed(3), changed(4))
@@ -125,3 +143,131 @@ def test_erase_of_an_oblong_picture_is_a_square_of_its_shorter_side():
     torch.manual_seed(0)
     changed = augment(torch.ones(20, 1, 8, 16), Recipe(erase=0.5))
     assert torch.equal((changed == 0).sum((1, 2, 3)), torch.full((20,), 16))
+
+
+@pytest.mark.parametrize("settings", [{"affine": 0.5}, {"shift": 0.1}, {"affine": 1, "shift": 0.3, "erase": 0.25}])
+@pytest.mark.parametrize("shape", [(64, 1, 8, 8), (3, 3, 12, 20)])
+def test_affine_shift_and_erase_draw_and_compute_bitwise_what_they_did_before_there_were_others(settings, shape):
+    recipe = Recipe(**settings)
+    pictures = noise(*shape)
+    torch.manual_seed(4)
+    draws = torch.rand(5, len(pictures)) * 2 - 1
+    angle, scale = draws[0] * (math.radians(30) * recipe.affine), torch.exp(draws[1] * (math.log(1.3) * recipe.affine))
+    shear, cos, sin = draws[2] * (0.3 * recipe.affine), torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = [cos, cos * shear - sin, 2 * recipe.shift * draws[3], sin, sin * shear + cos, 2 * recipe.shift * draws[4]]
+    maps = torch.stack(rows, dim=1).view(-1, 2, 3)
+    grid = functional.affine_grid(maps, list(shape), align_corners=False)
+    expected = functional.grid_sample(pictures, grid, align_corners=False)
+    if recipe.erase:
+        expected = augment(expected, Recipe(erase=recipe.erase))
+    end = torch.get_rng_state()
+    torch.manual_seed(4)
+    assert torch.equal(augment(pictures, recipe), expected)
+    assert torch.equal(torch.get_rng_state(), end)
+
+
+@pytest.mark.parametrize("distortion", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("size", [(12, 12), (8, 20)])
+def test_perspective_is_torchvisions_with_each_corner_moved_inwards(distortion, size):
+    height, width = size
+    pictures = noise(20, 3, height, width)
+    torch.manual_seed(2)
+    moved = torch.rand(4, 2, 20) * distortion / 2
+    torch.manual_seed(2)
+    changed = augment(pictures, Recipe(perspective=distortion))
+    # in torchvision's grid a picture goes from 0 to its width, though its own start points go to a pixel less
+    frame = torch.tensor([[0, 0], [1, 0], [1, 1], [0, 1]])
+    sides = torch.tensor([width, height])
+    for number, picture in enumerate(pictures):
+        corners = (frame + (1 - 2 * frame) * moved[:, :, number]) * sides
+        expected = reference.perspective(picture, (frame * sides).tolist(), corners.tolist(), BILINEAR)
+        torch.testing.assert_close(changed[number], expected, atol=5e-4, rtol=0)
+
+
+HORIZON_THROUGH_PIXELS = [[0.75, 0.75], [0.75, 0.75], [0.125, 0.0], [0.125, 0.0]]
+
+
+@pytest.mark.parametrize("moved", [[[1.0, 1.0]] * 4, HORIZON_THROUGH_PIXELS], ids=["no area", "horizon"])
+def test_perspective_of_a_degenerate_quadrilateral_is_finite(moved, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *_, **__: torch.tensor(moved)[:, :, None])
+    changed = augment(torch.ones(1, 1, 4, 4), Recipe(perspective=1))
+    assert changed.isfinite().all()
+    assert changed[0, 0, 0].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.9])
+def test_crop_is_of_a_random_window_within_the_picture(share):
+    torch.manual_seed(0)
+    changed = augment(coordinates(2000, 16), Recipe(crop=share))
+    step = changed[:, 0, 0, 1] - changed[:, 0, 0, 0]
+    side = step * 8
+    torch.testing.assert_close(changed[:, 1, 1, 0] - changed[:, 1, 0, 0], step, atol=1e-5, rtol=0)
+    assert 1 - share - 1e-5 < side.min() < 1 - 0.98 * share
+    assert 1 - 0.02 * share < side.max() < 1 + 1e-5
+    assert side.mean() == pytest.approx(1 - share / 2, abs=0.02)
+    centre = changed[:, :, 7:9, 7:9].mean((2, 3))
+    place = centre / (1 - side)[:, None].clamp_min(1e-3)
+    assert place.abs().max() <= 1
+    assert (place > 0.8).any(0).all()
+    assert (place < -0.8).any(0).all()
+    assert torch.corrcoef(place.T)[0, 1].abs() < 0.1
+
+
+def test_crop_of_white_is_white_to_its_edges():
+    torch.manual_seed(0)
+    changed = augment(torch.ones(200, 3, 8, 12), Recipe(crop=0.9))
+    torch.testing.assert_close(changed, torch.ones(200, 3, 8, 12))
+
+
+def test_crop_is_torchvisions_of_the_same_window():
+    torch.manual_seed(0)
+    pictures = noise(300, 1, 16, 16)
+    changed = augment(torch.cat([coordinates(300, 16), pictures], dim=1), Recipe(crop=0.8))
+    for picture, (x, y, pixels) in zip(pictures, changed, strict=True):
+        side = (x[0, 1] - x[0, 0]) * 8
+        # a map of the whole picture onto the window, about the centre and in pixels
+        at = [-8 * x[7:9, 7:9].mean() / side, -8 * y[7:9, 7:9].mean() / side]
+        expected = reference.affine(picture, 0.0, [float(each) for each in at], 1 / float(side), [0.0], BILINEAR)
+        torch.testing.assert_close(pixels, expected[0], atol=1e-4, rtol=0)
+
+
+def test_flip_mirrors_half_of_the_pictures_left_to_right():
+    torch.manual_seed(0)
+    pictures = noise(1000, 3, 4, 5)
+    changed = augment(pictures, Recipe(flip=True))
+    mirrored = (changed == reference.horizontal_flip(pictures)).all((1, 2, 3))
+    assert (mirrored != (changed == pictures).all((1, 2, 3))).all()
+    assert mirrored.float().mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("strength", [0.2, 1.0])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_jitter_is_torchvisions_brightness_contrast_and_saturation_in_this_order(channels, strength):
+    pictures = noise(30, channels)
+    torch.manual_seed(1)
+    factors = (1 + strength * (torch.rand(3, 30) * 2 - 1)).tolist()
+    torch.manual_seed(1)
+    changed = augment(pictures, Recipe(jitter=strength))
+    for number, expected in enumerate(pictures):
+        for adjust, factor in zip(ADJUSTMENTS, factors, strict=True):
+            expected = adjust(expected, factor[number])
+        torch.testing.assert_close(changed[number], expected, atol=1e-6, rtol=0)
+
+
+def test_jitter_of_channels_that_are_no_colours_stays_within_0_and_1():
+    torch.manual_seed(0)
+    changed = augment(noise(50, 2), Recipe(jitter=1))
+    assert changed.min() == 0
+    assert changed.max() == 1
+
+
+def test_geometry_is_one_resampling_first_cropped_then_moved_then_seen_in_perspective():
+    settings = {"crop": 0.3, "affine": 0.3, "shift": 0.1, "perspective": 0.3}
+    torch.manual_seed(3)
+    changed = augment(coordinates(8, 24), Recipe(**settings))
+    torch.manual_seed(3)
+    in_turn = coordinates(8, 24)
+    for step in ({"crop": 0.3}, {"affine": 0.3, "shift": 0.1}, {"perspective": 0.3}):
+        in_turn = augment(in_turn, Recipe(**step))
+    middle = slice(9, 15)
+    torch.testing.assert_close(changed[:, :, middle, middle], in_turn[:, :, middle, middle], atol=1e-4, rtol=0)

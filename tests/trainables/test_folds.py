@@ -26,7 +26,7 @@ def test_folds_are_trained_in_step_and_reported_as_their_mean():
     training = train(PLAIN, three_folds())
     assert [epoch.index for epoch in training] == [1, 2, 3, 4]
     folds = training.checkpoint()["folds"]
-    for metric in ("val_loss", "val_error", "train_loss"):
+    for metric in ("val_loss", "val_error", "val_f1", "train_loss"):
         assert getattr(training.best, metric) == fmean(fold["epoch"][metric] for fold in folds)
     assert training.best.index == max(fold["epoch"]["index"] for fold in folds)
     assert len({fold["epoch"]["val_loss"] for fold in folds}) == 3
@@ -71,7 +71,7 @@ def test_a_fold_that_stopped_carries_its_best_while_others_go_on():
         assert going["index"] == epoch.index
         if epoch.index > stopped["index"] + 2:
             carried += 1
-            for name in ("val_loss", "val_error", "train_loss", "lr"):
+            for name in ("val_loss", "val_error", "val_f1", "train_loss", "lr"):
                 assert getattr(epoch, name) == fmean([stopped[name], going[name]])
     assert carried > 3
     assert epoch.index == training.best.index == 12
@@ -85,9 +85,9 @@ def test_folds_converge_when_all_of_them_have():
 
 
 def test_mean_of_epochs_is_figure_by_figure_with_seconds_summed():
-    first = Epoch(3, 1.0, 0.5, 2.0, 0.25, 7.0, 0.1)
-    second = Epoch(5, 2.0, 1.0, 4.0, 0.75, 5.0, 0.3)
-    assert mean_epoch([first, second], 9) == Epoch(9, 1.5, 0.75, 3.0, 0.5, 12.0, 0.2)
+    first = Epoch(3, 1.0, 0.5, 2.0, 0.25, 0.75, 7.0, 0.1)
+    second = Epoch(5, 2.0, 1.0, 4.0, 0.75, 0.5, 5.0, 0.3)
+    assert mean_epoch([first, second], 9) == Epoch(9, 1.5, 0.75, 3.0, 0.5, 0.625, 12.0, 0.2)
 
 
 def test_probabilities_are_the_mean_over_the_folds_and_sum_to_1():

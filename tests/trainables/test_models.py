@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from torchvision import models as vision
+from torchvision.transforms.v2.functional import normalize
 
 from trainables.models import Classifier, build
 
@@ -171,17 +173,56 @@ def test_normalisation_gives_each_channel_mean_0_and_deviation_1(dtype):
     seen = []
     model = Classifier(torch.nn.Flatten(), (2, 4, 4))
     model.net.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
-    model.fit_normalisation(inputs)
+    model.fit_normalisation("standard", inputs.split(7))
     model(inputs)
     assert seen[0].mean((0, 2, 3)).numpy() == pytest.approx([0, 0], abs=1e-5)
     assert seen[0].std((0, 2, 3)).numpy() == pytest.approx([1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_normalisation_is_that_of_all_pieces_together_though_the_mean_is_large(size):
+    points = torch.from_numpy(np.random.default_rng(0).normal([1e5, -3.0], [0.5, 2.0], (50, 2)).astype(np.float32))
+    model = Classifier(torch.nn.Flatten(), (2,))
+    model.fit_normalisation("standard", points.split(size))
+    assert model.mean[0].numpy() == pytest.approx(points.double().mean(0).numpy(), rel=1e-6)
+    assert model.std[0].numpy() == pytest.approx(points.double().std(0).numpy(), rel=1e-6)
 
 
 def test_normalisation_travels_with_the_weights():
     first, second = (Classifier(torch.nn.Flatten(), (2,)) for _ in range(2))
     points = torch.tensor([[0.0, 5.0], [2.0, 5.0], [4.0, 5.0]])
     assert torch.equal(first(points), points)
-    first.fit_normalisation(points)
+    first.fit_normalisation("standard", [points])
     second.load_state_dict(first.state_dict())
     assert torch.equal(second(points)[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
     assert torch.equal(second(points)[:, 1], torch.zeros(3))
+
+
+def test_normalisation_none_is_none():
+    model = Classifier(torch.nn.Flatten(), (2,))
+    model.fit_normalisation("none", [torch.tensor([[0.0, 5.0], [2.0, 5.0]])])
+    assert (model.mean.tolist(), model.std.tolist()) == ([[0, 0]], [[1, 1]])
+
+
+@pytest.mark.parametrize("weights", [vision.ResNet18_Weights, vision.MobileNet_V3_Small_Weights])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_imagenets_normalisation_is_that_of_torchvisions_weights(weights, channels):
+    model = Classifier(torch.nn.Identity(), (channels, 4, 4))
+    pictures = torch.arange(2 * channels * 16, dtype=torch.uint8).view(2, channels, 4, 4)
+    model.fit_normalisation("imagenet", [pictures])
+    published = weights.DEFAULT.transforms()
+    for buffer, figures in ((model.mean, published.mean), (model.std, published.std)):
+        assert buffer.flatten().numpy() == pytest.approx(figures if channels == 3 else [np.mean(figures)])
+    if channels == 3:
+        expected = normalize(pictures / 255, published.mean, published.std)
+        torch.testing.assert_close(model(pictures), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((2,), "2 features"), ((3,), "3 features"), ((2, 8, 8), "2 channels"), ((4, 8, 8), "4 channels")],
+)
+def test_imagenets_normalisation_of_what_is_no_such_picture_is_refused(shape, found):
+    model = Classifier(torch.nn.Flatten(), shape)
+    with pytest.raises(ValueError, match=f"^normalise imagenet is for pictures with 1 or 3 channels, not for {found}$"):
+        model.fit_normalisation("imagenet", [torch.zeros(5, *shape)])

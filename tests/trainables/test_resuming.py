@@ -30,11 +30,11 @@ def test_same_seed_same_curve_whatever_the_global_generators_did():
     assert figures(train(RICH, seed=4)) != first
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9], ids=["plain", "averaged"])
+@pytest.mark.parametrize("more", [{}, {"average": 0.9, "balance": "loss"}], ids=["sampling", "averaged weighted"])
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax", "sgd"])
-def test_resumed_at_any_epoch_it_goes_on_bitwise_as_if_never_stopped(optimizer, schedule, average, tmp_path):
-    config = RICH | {"optimizer": optimizer, "schedule": schedule, "average": average}
+def test_resumed_at_any_epoch_it_goes_on_bitwise_as_if_never_stopped(optimizer, schedule, more, tmp_path):
+    config = RICH | {"optimizer": optimizer, "schedule": schedule} | more
     undisturbed = train(config, epochs=5)
     curve = figures(undisturbed)
     training = train(config, epochs=5)

@@ -4,6 +4,7 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 from small_trainings import (
     DEVELOPMENT,
     PLAIN,
@@ -17,7 +18,8 @@ from small_trainings import (
 )
 
 from datasets import Examples
-from trainables.epoch import DivergedError
+from trainables.epoch import METRICS, DivergedError
+from trainables.learner import macro_f1
 from trainables.models import build
 from trainables.optimisation import learning_rate
 from trainables.recipe import split_settings
@@ -44,8 +46,8 @@ def test_learns():
     assert curve[-1].val_error < 0.5
 
 
-@pytest.mark.parametrize("metric", ["val_loss", "val_error"])
-def test_validation_figures_are_the_checkpoints_plain_cross_entropy_and_error(metric, tmp_path):
+@pytest.mark.parametrize("metric", METRICS)
+def test_validation_figures_are_the_checkpoints_plain_cross_entropy_error_and_f1(metric, tmp_path):
     dataset = tiny()
     training = train(RICH, dataset, metric=metric)
     list(training)
@@ -61,6 +63,21 @@ def test_validation_figures_are_the_checkpoints_plain_cross_entropy_and_error(me
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert training.best.val_loss == pytest.approx(-log_probabilities[np.arange(len(val)), targets].mean(), rel=1e-5)
     assert training.best.val_error == pytest.approx((logits.argmax(1) != targets).mean())
+    f1 = f1_score(targets, logits.argmax(1), labels=range(10), average="macro", zero_division=0)
+    assert training.best.val_f1 == pytest.approx(f1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("classes", "there", "said"),
+    [(2, 2, 2), (10, 10, 10), (10, 4, 10), (10, 10, 3), (10, 4, 3), (100, 100, 100), (3, 1, 1), (1, 1, 1)],
+)
+def test_macro_f1_is_scikit_learns_with_classes_that_are_not_there_or_never_predicted(classes, there, said):
+    rng = np.random.default_rng(classes + there)
+    targets, predicted = rng.integers(there, size=200), rng.integers(said, size=200)
+    expected = f1_score(targets, predicted, labels=range(classes), average="macro", zero_division=0)
+    found = macro_f1(torch.from_numpy(predicted), torch.from_numpy(targets), classes)
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert macro_f1(torch.arange(classes), torch.arange(classes), classes) == 1
 
 
 @pytest.mark.parametrize(
@@ -69,7 +86,9 @@ def test_validation_figures_are_the_checkpoints_plain_cross_entropy_and_error(me
         *({"batch_size": 8}, {"lr": 0.02}, {"weight_decay": 0.1}, {"clip": 0.01}, {"label_smoothing": 0.2}),
         *({"optimizer": name} for name in ("adamw", "adamax", "sgd")),
         *({"schedule": name, "every": 1} for name in ("step", "cosine", "one_cycle")),
-        *({"affine": 0.5}, {"shift": 0.1}, {"erase": 0.2}, {"normalise": "standard"}, {"average": 0.9}),
+        *({"affine": 0.5}, {"shift": 0.1}, {"perspective": 0.3}, {"crop": 0.2}, {"flip": True}, {"jitter": 0.2}),
+        *({"erase": 0.2}, {"normalise": "standard"}, {"normalise": "imagenet"}, {"average": 0.9}),
+        *({"balance": name} for name in ("loss", "sampling")),
         *({"dropout": 0.2}, {"batch_norm": True}, {"activation": "tanh"}),
     ],
     ids=str,
@@ -88,11 +107,18 @@ def test_an_epochs_rate_is_that_of_its_last_step(schedule):
     assert [epoch.lr for epoch in train(config, epochs=5)] == expected
 
 
-@pytest.mark.parametrize(("metric", "key"), [("val_loss", ("val_loss",)), ("val_error", ("val_error", "val_loss"))])
-def test_best_is_the_least_of_the_metric_with_ties_by_loss(metric, key):
+@pytest.mark.parametrize(
+    ("metric", "key"),
+    [
+        ("val_loss", lambda epoch: epoch.val_loss),
+        ("val_error", lambda epoch: (epoch.val_error, epoch.val_loss)),
+        ("val_f1", lambda epoch: (-epoch.val_f1, epoch.val_loss)),
+    ],
+)
+def test_best_is_the_least_loss_or_error_or_the_most_f1_with_ties_by_loss(metric, key):
     training = train(PLAIN | {"lr": 0.03}, epochs=20, metric=metric)
     curve = list(training)
-    assert training.best == min(curve, key=lambda epoch: [getattr(epoch, name) for name in key])
+    assert training.best == min(curve, key=key)
     tied = [epoch for epoch in curve if getattr(epoch, metric) == getattr(training.best, metric)]
     assert metric == "val_loss" or (len(tied) > 1 and training.best != tied[0])
 
