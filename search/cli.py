@@ -122,6 +122,18 @@ def add_ray_address(result: argparse.ArgumentParser) -> None:
     )
 
 
+def add_set(result: argparse.ArgumentParser) -> None:
+    """What is changed in the conf."""
+    result.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the conf or of its space, the value in YAML: epochs=20, cnn.dropout=0.1, "
+        "'lr={low: 1e-3, high: 1e-2}' (repeatable)",
+    )
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser; its errors are ``UserError``."""
     result = Parser(
@@ -204,14 +216,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="checkpoints to test besides each family's best (default: 3)",
     )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a key of the conf or of its space, the value in YAML: epochs=20, cnn.dropout=0.1, "
-        "'lr={low: 1e-3, high: 1e-2}' (repeatable)",
-    )
+    add_set(result)
     add("--dry-run", action="store_true", help="say what would be done, and start nothing")
     add("--quiet", action="store_true", help="no progress, only the result")
     add("--json", action="store_true", help="print summary.json instead of the table")

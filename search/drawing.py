@@ -1,5 +1,6 @@
 """Which pictures a search gets, made from its event log and from what the one opening of the test split gave."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,37 +9,66 @@ from datasets import Dataset, Examples
 from search import events, pictures
 from search.history import History, TrialResult
 from search.importance import importance, judged
+from search.space import Config, strongest
 from search.task import Task
+from search.testing import Aside, Opening
+from trainables.recipe import PICTURE_SETTINGS
 
 _COLOURS = (1, 3)
 _PLANE = (2,)
 _SHOWN = 20
+_EMBEDDED = 1000
 
 
-def grid(dataset: Dataset) -> np.ndarray:
-    """Where the winner is asked for its decision regions: points over a plane, of other data none."""
+def of_the_data(path: Path, task: Task, dataset: Dataset, name: str) -> None:
+    """What the task learns from; ``name``: of the search or the task, for the title."""
+    pictures.data(dataset, augmentations(task), f"{name}: what is learnt from", path)
+
+
+def augmentations(task: Task) -> Sequence[pictures.Augmentation]:
+    """The strongest augmentation of pictures that each family can get; families with the same one are together."""
+    found: list[tuple[list[str], Config]] = []
+    for family in task.families:
+        most = sorted(strongest(task.space, family, PICTURE_SETTINGS).items())
+        settings = {name: value for name, value in most if value}
+        alike = next((families for families, others in found if others == settings), None)
+        if alike is not None:
+            alike.append(family)
+        elif settings:
+            found.append(([family], settings))
+    return found
+
+
+def aside(dataset: Dataset) -> Aside:
+    """What the winner is asked for its pictures: decision regions over a plane, of other data none; last features."""
+    validation = dataset.development.inputs[validated(dataset)]
     if dataset.input_shape != _PLANE:
-        return dataset.development.inputs[:0]
-    return pictures.grid(_points(dataset.development))
+        return Aside(dataset.development.inputs[:0], validation)
+    return Aside(pictures.grid(_points(dataset.development)), validation)
+
+
+def validated(dataset: Dataset) -> np.ndarray:
+    """Validation examples of the first fold, indices of the development examples: all, or 1,000 drawn at random."""
+    examples = dataset.folds[0].val
+    if len(examples) <= _EMBEDDED:
+        return examples
+    return np.random.default_rng(0).choice(examples, _EMBEDDED, replace=False)
 
 
 def _points(examples: Examples) -> pictures.Points:
     return pictures.Points(examples.inputs, examples.targets)
 
 
-def of_the_winner(
-    folder: Path, dataset: Dataset, winner: TrialResult, predicted: np.ndarray, elsewhere: np.ndarray
-) -> None:
-    """Its test pictures with its predictions, or its decision regions.
-
-    ``predicted``, ``elsewhere``: its class probabilities of the test examples and of the grid, shape (n, classes).
-    """
+def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: Opening) -> None:
+    """Its test pictures with its predictions, or its decision regions; its last features of validation examples."""
+    assert opening.answers is not None
+    predicted, elsewhere = opening.predicted, opening.answers.elsewhere
     test, classes = dataset.test, dataset.classes
     assert isinstance(test, Examples)
     title = f"{folder.name}: trial {winner.id} ({winner.model})"
     if len(elsewhere):
         development = _points(dataset.development)
-        pictures.regions(grid(dataset), elsewhere, development, _points(test), predicted, classes,
+        pictures.regions(pictures.grid(development), elsewhere, development, _points(test), predicted, classes,
                          f"{title}, decision regions", folder / "regions.png")  # fmt: skip
     if len(dataset.input_shape) == 3 and dataset.input_shape[0] in _COLOURS:
         wrong = np.flatnonzero(predicted.argmax(1) != test.targets)
@@ -49,6 +79,11 @@ def of_the_winner(
             if len(chosen):
                 pictures.examples(test.inputs[chosen], test.targets[chosen], predicted[chosen], classes,
                                   f"{title}, {what}", folder / f"{name}.png")  # fmt: skip
+    shown, among = validated(dataset), len(dataset.folds[0].val)
+    if len(shown) >= pictures.FEWEST_EMBEDDED:
+        answers, targets = opening.answers, dataset.development.targets[shown]
+        pictures.embedding(answers.features, targets, answers.guesses, classes, among,
+                           f"{title}, last features by t-SNE", folder / "embedding.png")  # fmt: skip
 
 
 def of_the_search(folder: Path, task: Task, history: History) -> None:

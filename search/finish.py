@@ -23,16 +23,23 @@ class Finish:
     """The steps after the last trial, in their order."""
 
     def __init__(
-        self, task: Task, folder: Path, log: EventLog, history: History, recorder: Recorder, began: float
+        self,
+        task: Task,
+        dataset: Dataset,
+        folder: Path,
+        log: EventLog,
+        history: History,
+        recorder: Recorder,
+        began: float,
     ) -> None:
-        self.task, self.folder = task, folder
+        self.task, self.dataset, self.folder = task, dataset, folder
         self.log, self.history, self.recorder, self.began = log, history, recorder, began
         self.recorded = True
 
     def _append(self, event: str, **fields: Any) -> None:
         self.history.apply(self.log.append(event, **fields))
 
-    def test(self, dataset: Dataset, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> None:
+    def test(self, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> None:
         """Opens the test split once for all of the selected, whose choice is thereby fixed; draws what came of it."""
         from search import drawing
         from search.testing import open_test_split
@@ -42,8 +49,8 @@ class Finish:
         self._append("opening", number=len(self.history.openings) + 1, trials=trials, chosen=roles, why=why)
         folders = [str(self.folder.resolve() / str(item.trial.checkpoint)) for item in selected]
         winner = selected[0] if selected[0].chosen == "winner" else None
-        elsewhere = drawing.grid(dataset) if winner else dataset.development.inputs[:0]
-        opening = open_test_split(dataset, folders, trials, elsewhere, cpus, gpus)
+        aside = drawing.aside(self.dataset) if winner else None
+        opening = open_test_split(self.dataset, folders, trials, aside, cpus, gpus)
         if winner:
             summaries.write_aside(self.folder / "best.pt", opening.best)
         for item, report in zip(selected, opening.reports, strict=True):
@@ -51,7 +58,7 @@ class Finish:
                      "origin": item.trial.origin, "checkpoint": item.trial.checkpoint}  # fmt: skip
             self._append("test", **facts, **asdict(report))
         if winner:
-            drawing.of_the_winner(self.folder, dataset, winner.trial, opening.predicted, opening.elsewhere)
+            drawing.of_the_winner(self.folder, self.dataset, winner.trial, opening)
 
     def record(self, *, interrupted: bool) -> None:
         """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
@@ -60,6 +67,7 @@ class Finish:
         references.keep(self.folder.parent, self.task, self.history)
         self._summarise(interrupted)
         try:
+            drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
             drawing.of_the_search(self.folder, self.task, self.history)
         finally:  # a picture that can't be drawn must cost no record
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)

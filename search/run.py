@@ -181,12 +181,12 @@ class Search:
             cpus=resources.cpus,
             gpus=resources.gpus,
         )
-        finish = Finish(task, folder, log, history, recorder, self.session.began)
+        finish = Finish(task, dataset, folder, log, history, recorder, self.session.began)
         try:
             self.session.train(driver, dataset, plan, folder, slots, progress)
             if selected := select(history.trials.values(), task.metric, options.top_k):
                 progress.say(f"testing {len(selected)} checkpoints")
-                finish.test(dataset, selected, "search", resources.cpus, resources.gpus)
+                finish.test(selected, "search", resources.cpus, resources.gpus)
         finally:  # whatever breaks, what is there is written down
             finish.record(interrupted=self.session.interruptions > 0)
         finish.show(json=options.json)

@@ -7,7 +7,7 @@ setting of an alternative has the key ``<alternative>.<setting>``.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,30 @@ def searched(space: Space) -> list[str]:
         for key, node in nodes(space)
         if isinstance(node, Range) or (isinstance(node, Choice) and len(node.values) > 1)
     ]
+
+
+def strongest(space: Space, family: str, names: Collection[str]) -> Config:
+    """The largest value that each of these settings, numbers or switches, can have for a family, by its plain name.
+
+    A family's own setting goes before the shared one; what the space does not have is left out.
+    """
+    model = space["model"]
+    assert isinstance(model, Choice)
+    found: Config = {}
+    for tree in (model.settings[family], {key: node for key, node in space.items() if node is not model}):
+        values: dict[str, list[Any]] = {}
+        for key, node in nodes(tree):
+            name = key.rpartition(".")[2]
+            if name in names and name not in found:
+                values.setdefault(name, []).append(_largest(node))
+        found |= {name: max(every) for name, every in values.items()}
+    return found
+
+
+def _largest(node: Node) -> Any:
+    if isinstance(node, Fixed):
+        return node.value
+    return node.high if isinstance(node, Range) else max(node.values)
 
 
 def propose(space: Space, trial: "optuna.trial.Trial", prefix: str = "") -> Config:

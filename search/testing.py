@@ -68,6 +68,28 @@ def report(trial: int, by_fold: np.ndarray, targets: np.ndarray, classes: Sequen
 
 
 @dataclass(frozen=True)
+class Aside:
+    """What the first checkpoint is asked beside the test split, for its pictures; any of them may be empty."""
+
+    elsewhere: np.ndarray
+    """Inputs whose class probabilities are asked for."""
+    validation: np.ndarray
+    """Inputs whose last features are asked for, validation examples of the first fold."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What it answered."""
+
+    elsewhere: np.ndarray
+    """Class probabilities, shape (inputs, classes)."""
+    features: np.ndarray
+    """What the first fold's model gives to its last linear layer, shape (validation inputs, features)."""
+    guesses: np.ndarray
+    """The classes that this model predicts, shape (validation inputs,)."""
+
+
+@dataclass(frozen=True)
 class Opening:
     """What one opening of the test split gave."""
 
@@ -77,14 +99,14 @@ class Opening:
     """The first checkpoint's file with its best weights only."""
     predicted: np.ndarray
     """The first one's class probabilities of the test examples, shape (examples, classes)."""
-    elsewhere: np.ndarray
-    """The same of other inputs that were asked for."""
+    answers: Answers | None
+    """None where nothing was asked aside."""
 
 
 def evaluate(
-    folders: Sequence[str], inputs: np.ndarray, elsewhere: np.ndarray, gpus: float
-) -> tuple[list[np.ndarray], np.ndarray, bytes]:
-    """Class probabilities by fold of each checkpoint, the first one's of other inputs, and its file.
+    folders: Sequence[str], inputs: np.ndarray, aside: Aside | None, gpus: float
+) -> tuple[list[np.ndarray], bytes, Answers | None]:
+    """Class probabilities by fold of each checkpoint, the first one's file, and what it answers aside.
 
     Runs in the cluster, in one process.
     """
@@ -94,6 +116,7 @@ def evaluate(
         CHECKPOINT_FILE,
         ensemble,
         fold_probabilities,
+        last_features,
         load_checkpoint,
         without_resume_state,
     )
@@ -104,13 +127,17 @@ def evaluate(
     best = io.BytesIO()
     torch.save(without_resume_state(checkpoints[0]), best)
     predicted = [fold_probabilities(model, inputs, device) for model in models]
-    return predicted, fold_probabilities(models[0], elsewhere, device).mean(0), best.getvalue()
+    if aside is None:
+        return predicted, best.getvalue(), None
+    features, logits = last_features(models[0].members[0], aside.validation, device)
+    elsewhere = fold_probabilities(models[0], aside.elsewhere, device).mean(0)
+    return predicted, best.getvalue(), Answers(elsewhere, features, logits.argmax(1))
 
 
 def open_test_split(
-    dataset: Dataset, folders: Sequence[str], trials: Sequence[int], elsewhere: np.ndarray, cpus: float, gpus: float
+    dataset: Dataset, folders: Sequence[str], trials: Sequence[int], aside: Aside | None, cpus: float, gpus: float
 ) -> Opening:
-    """Evaluates checkpoints, and the first of them on ``elsewhere`` too, inputs of the same kind, also none.
+    """Evaluates checkpoints, and the first of them also on what it is asked aside, if anything.
 
     Only here does the test split enter the cluster; Ray must be connected.
     """
@@ -119,8 +146,8 @@ def open_test_split(
     test = dataset.test
     assert isinstance(test, Examples)
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(evaluate)
-    predicted, aside, best = ray.get(remote.remote(list(folders), test.inputs, elsewhere, gpus))
+    predicted, best, answers = ray.get(remote.remote(list(folders), test.inputs, aside, gpus))
     reports = [
         report(trial, by_fold, test.targets, dataset.classes) for trial, by_fold in zip(trials, predicted, strict=True)
     ]
-    return Opening(reports, best, predicted[0].mean(0), aside)
+    return Opening(reports, best, predicted[0].mean(0), answers)

@@ -104,14 +104,14 @@ def _train(arguments: Sequence[str]) -> int:
                 cpus=resources.cpus,
                 gpus=resources.gpus,
             )
-            finish = Finish(task, folder, log, history, recorder, session.began)
+            finish = Finish(task, dataset, folder, log, history, recorder, session.began)
             try:
                 session.train(driver, dataset, plan, folder, 1, progress)
                 trained = history.trials.get(number)
                 if trained and trained.checkpoint:
                     progress.say("testing 1 checkpoint")
                     why = f"trial {trial.id} trained again"
-                    finish.test(dataset, [Selected(trained, "again")], why, resources.cpus, resources.gpus)
+                    finish.test([Selected(trained, "again")], why, resources.cpus, resources.gpus)
             finally:
                 finish.record(interrupted=session.interruptions > 0)
             finish.show(json=options.json)

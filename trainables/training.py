@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from datasets import Dataset
 from trainables.epoch import Epoch, Metric
@@ -170,6 +171,25 @@ def fold_probabilities(model: Ensemble, inputs: np.ndarray, device: str = "cpu")
     members = [predict_logits(member, examples).double().softmax(1) for member in model.members]
     result: np.ndarray = torch.stack(members).cpu().numpy()
     return result
+
+
+def last_features(model: nn.Module, inputs: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+    """What a model's last linear layer is given for ``inputs``, and the logits; of a model that has none, logits twice.
+
+    Float32, shapes (examples, features) and (examples, classes), in evaluation mode.
+    """
+    given: list[torch.Tensor] = []
+
+    def keep(_: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        given.append(arguments[0].flatten(1))
+
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(keep) for layer in layers[-1:]]
+    logits = predict_logits(model.to(device), on_device(inputs, device))
+    for hook in hooks:
+        hook.remove()
+    features = torch.cat(given) if given else logits
+    return features.float().cpu().numpy(), logits.float().cpu().numpy()
 
 
 def probabilities(checkpoint: dict[str, Any], inputs: np.ndarray, device: str = "cpu") -> np.ndarray:

@@ -2,18 +2,25 @@
 
 from search.pictures.confusion import confusion
 from search.pictures.curves import curves
+from search.pictures.data import data
+from search.pictures.embedding import FEWEST_EMBEDDED, embedding
 from search.pictures.examples import examples
 from search.pictures.families import families
 from search.pictures.importances import importances
+from search.pictures.labelled import Augmentation
 from search.pictures.progress import best_so_far
 from search.pictures.regions import Points, grid, regions
 from search.pictures.tested import tested_curves
 
 __all__ = [
+    "FEWEST_EMBEDDED",
+    "Augmentation",
     "Points",
     "best_so_far",
     "confusion",
     "curves",
+    "data",
+    "embedding",
     "examples",
     "families",
     "grid",

@@ -37,7 +37,7 @@ def examples(
     for axes, picture, target, probability in zip(panels, inputs[:count], targets, probabilities, strict=False):
         predicted = int(probability.argmax())
         colour, sign = _RIGHT if predicted == target else _WRONG
-        axes.imshow(_displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(displayed(picture), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color=colour, linewidth=2.5)
         axes.set_title(f"true: {style.shortened(classes[int(target)], 14)}", fontsize=9, pad=4)
@@ -47,8 +47,8 @@ def examples(
     style.save(figure, path)
 
 
-def _displayed(picture: np.ndarray) -> np.ndarray:
-    """Shape (height, width) or (height, width, 3), floats of 0 to 1."""
+def displayed(picture: np.ndarray) -> np.ndarray:
+    """A picture (1 or 3, height, width) as floats of 0 to 1, shape (height, width) or (height, width, 3)."""
     scaled = picture / _BYTE if picture.dtype == np.uint8 else picture.astype(np.float64)
     return np.clip(scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0), 0, 1)
 

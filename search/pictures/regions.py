@@ -17,7 +17,6 @@ _FEWEST, _MOST = 8, 1000
 _MOST_OF, _AROUND = 0.8, 2.0
 _LARGEST = 0.25
 _PALE = 0.3
-_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,9 @@ def regions(
             axes.set(xlabel="first input", ylabel="second input")
             if row == 0 and rows > 1:
                 _frame(axes, squares[1])
-    _legend(panels[0, 1], classes, bool(wrong.any()))
+    edge = Line2D([], [], color="white", marker="o", markeredgecolor="black", markeredgewidth=1.1, markersize=8,
+                  linestyle="none", label="wrong: black edge")  # fmt: skip
+    style.class_legend(panels[0, 1], classes, [edge] if wrong.any() else [])
     style.save(figure, path)
 
 
@@ -111,13 +112,9 @@ def _within(points: Points, square: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _look(target: int) -> tuple[str, str]:
-    return style.SERIES[target % len(style.SERIES)], style.MARKERS[target % len(style.MARKERS)]
-
-
 def _fill(axes: Axes, square: np.ndarray, chances: np.ndarray) -> None:
     chosen = chances.argmax(-1)
-    colours = np.array([to_rgb(_look(k)[0]) for k in range(chances.shape[-1])])
+    colours = np.array([to_rgb(style.of_class(k)[0]) for k in range(chances.shape[-1])])
     step = (square[0, 1, 0] - square[0, 0, 0]) / 2
     (left, bottom), (right, top) = square[0, 0], square[-1, -1]
     extent = (left - step, right + step, bottom - step, top + step)
@@ -131,7 +128,7 @@ def _fill(axes: Axes, square: np.ndarray, chances: np.ndarray) -> None:
 
 def _scatter(axes: Axes, points: Points, chosen: np.ndarray, size: float, edge: str) -> None:
     for target in np.unique(points.targets[chosen]):
-        colour, marker = _look(int(target))
+        colour, marker = style.of_class(int(target))
         mine = points.inputs[chosen & (points.targets == target)]
         axes.scatter(mine[:, 0], mine[:, 1], s=size, c=colour, marker=marker, edgecolors=edge,
                      linewidths=1.0 if edge == "black" else 0.2, zorder=3 if edge == "black" else 2)  # fmt: skip
@@ -140,16 +137,3 @@ def _scatter(axes: Axes, points: Points, chosen: np.ndarray, size: float, edge: 
 def _frame(axes: Axes, square: np.ndarray) -> None:
     corner, size = square[0, 0], square[-1, -1] - square[0, 0]
     axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor="black", linewidth=1.4, zorder=4))
-
-
-def _legend(axes: Axes, classes: Sequence[str], wrong: bool) -> None:
-    handles = []
-    for target, name in enumerate(classes[:_NAMED]):
-        colour, marker = _look(target)
-        handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none", label=style.shortened(name, 24)))
-    if len(classes) > _NAMED:
-        handles.append(Line2D([], [], linestyle="none", label=f"and {len(classes) - _NAMED} more"))
-    if wrong:
-        handles.append(Line2D([], [], color="white", marker="o", markeredgecolor="black", markeredgewidth=1.1,
-                              markersize=8, linestyle="none", label="wrong: black edge"))  # fmt: skip
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False, title="true class")

@@ -2,10 +2,12 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.scale import SymmetricalLogScale
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, SymmetricalLogLocator
 
@@ -19,6 +21,7 @@ BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 SERIES = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
+_NAMED = 20
 _LINEAR, _MARKED, _MANY = 0.5, 1.3, 9
 """Decades of a logarithmic axis: below the first its ticks are evenly spaced, above the last some decades have none."""
 _SUBS = {
@@ -49,8 +52,8 @@ def tidy(axes: "Axes") -> None:
 
 
 def count(number: int, noun: str, one: str = "", many: str = "s") -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{number} {noun}{one if number == 1 else many}"
+    """``1 trial``, ``2,000 trials``."""
+    return f"{number:,} {noun}{one if number == 1 else many}"
 
 
 def shortened(text: str, length: int) -> str:
@@ -114,6 +117,23 @@ def line(place: int) -> dict[str, Any]:
         "marker": MARKERS[place % len(MARKERS)],
         "linewidth": 1.6,
     }
+
+
+def of_class(target: int) -> tuple[str, str]:
+    """Colour and marker of a class, the same in every picture; 70 of them differ."""
+    return SERIES[target % len(SERIES)], MARKERS[target % len(MARKERS)]
+
+
+def class_legend(axes: "Axes", classes: Sequence[str], more: Sequence[Line2D] = ()) -> None:
+    """The first 20 classes at the right of a panel, and below them what else there is to say."""
+    handles = []
+    for target, name in enumerate(classes[:_NAMED]):
+        colour, marker = of_class(target)
+        handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none", label=shortened(name, 24)))
+    if len(classes) > _NAMED:
+        handles.append(Line2D([], [], linestyle="none", label=f"and {len(classes) - _NAMED} more"))
+    axes.legend(handles=[*handles, *more], loc="upper left", bbox_to_anchor=(1.02, 1), frameon=False,
+                title="true class")  # fmt: skip
 
 
 def legend(figure: Figure, axes: "Axes", **more: Any) -> None:

@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from PIL import Image
+from picture_file import is_picture
 
 from search import pictures
 from search.history import History
@@ -68,12 +68,6 @@ def a_search(trials: int, epochs: int, families: int = 2, *, least: float = 0.01
         events += [opened(trial, names[trial], role) for trial, role in enumerate(roles[:trials])]
         events.append(opened(trials, "mlp", "reference", origin="a reference with quite a long name"))
     return events
-
-
-def is_picture(path) -> bool:
-    with Image.open(path) as picture:
-        picture.load()
-        return picture.format == "PNG" and min(picture.size) > 200 and len(picture.convert("L").getcolors()) > 1
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,8 @@ def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Pat
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["test_error"] == summary["best"]["test_error"]
     artifacts = {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
-    pictures = {"curves", "best_so_far", "families", "importance", "confusion", "tested_curves", "examples", "mistakes"}
+    pictures = {"curves", "best_so_far", "families", "importance", "confusion", "tested_curves", "examples", "mistakes",
+                "data", "embedding"}  # fmt: skip
     names = {
         "summary.json",
         "trials.csv",
@@ -171,6 +172,7 @@ def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
         "error: the first trials all ended with ValueError: Expected more than 1 value"
     )
     assert summary["best"] is None
+    assert (tmp_path / summary["name"] / "data.png").is_file()
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
-from search.space import Choice, Fixed, Range, label, nodes, parameters_of, propose, searched
+from search.space import Choice, Fixed, Range, label, nodes, parameters_of, propose, searched, strongest
 
 OPTIMIZER = Choice(
     ("adam", "sgd"),
@@ -183,3 +183,31 @@ def test_parameters_inside_are_proposed_again_when_enqueued():
         study.enqueue_trial(parameters_of(SPACE, settings, settings))
         config = propose(SPACE, study.ask())
         assert {key.rpartition(".")[2]: value for key, value in config.items()}.items() <= settings.items()
+
+
+@pytest.mark.parametrize(
+    ("node", "most"),
+    [
+        (Fixed(0.25), 0.25),
+        (Range(0.0, 0.5), 0.5),
+        (Choice((0.1, 0.3, 0.0), {}), 0.3),
+        (Choice((False, True), {}), True),
+        (Choice((False,), {}), False),
+    ],
+    ids=["fixed", "range", "choice", "switch", "switched off"],
+)
+def test_the_strongest_value_of_every_kind_of_setting(node, most):
+    space = {"model": Choice(("mlp",), {"mlp": {}}), "shift": node, "lr": Range(1e-3, 1e-2)}
+    assert strongest(space, "mlp", {"shift", "affine"}) == {"shift": most}
+
+
+def test_the_strongest_values_of_a_family_are_its_own_before_the_shared_ones():
+    shared = {
+        "optimizer": Choice(("adam", "sgd"), {"adam": {}, "sgd": {"shift": Range(0.1, 0.4)}}),
+        "shift": Fixed(0.2),
+        "affine": Fixed(0.3),
+    }
+    families = {"mlp": {"affine": Choice((0.0, 0.1), {})}, "cnn": {}}
+    space = {"model": Choice(("mlp", "cnn"), families), **shared}
+    assert strongest(space, "mlp", {"affine", "shift"}) == {"affine": 0.1, "shift": 0.4}
+    assert strongest(space, "cnn", {"affine", "shift"}) == {"affine": 0.3, "shift": 0.4}

@@ -1,3 +1,4 @@
+import io
 import math
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, log_loss
 
-from search.testing import report
+from datasets import Dataset, Fold, digits
+from search.testing import Aside, evaluate, report
 from trainables.learner import macro_f1
+from trainables.training import Training, ensemble, fold_probabilities, last_features, load_checkpoint
 
 # Six examples of three classes by hand: the predictions are 0, 1, 1, 1, 0, 0; nothing is taken for a "c".
 TARGETS = np.array([0, 0, 1, 1, 2, 2])
@@ -104,3 +107,27 @@ def test_figures_are_plain_numbers_that_can_be_written_as_json(figures):
     assert {type(value) for value in plain} == {float}
     assert {type(count) for row in figures.confusion for count in row} == {int}
     assert {type(row["examples"]) for row in figures.per_class} == {int}
+
+
+def test_only_the_first_checkpoint_is_asked_aside_and_its_first_fold_for_features(tmp_path):
+    development = digits.load(tmp_path).development
+    folds = (Fold(np.arange(40), np.arange(40, 60)), Fold(np.arange(20, 60), np.arange(20)))
+    dataset = Dataset("digits", tuple("0123456789"), development, folds, None)
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder, width in zip(folders, (12, 7), strict=True):
+        folder.mkdir()
+        training = Training(dataset, {"model": "mlp", "widths": [width], "lr": 0.01}, epochs=1, patience=1)
+        list(training)
+        training.save(folder)
+    asked = [development.inputs[place] for place in (slice(100, 130), slice(200, 203), slice(40, 60))]
+    predicted, best, answers = evaluate([str(folder) for folder in folders], asked[0], Aside(*asked[1:]), 0)
+    models = [ensemble(load_checkpoint(folder / "checkpoint.pt")) for folder in folders]
+    for by_fold, model in zip(predicted, models, strict=True):
+        np.testing.assert_array_equal(by_fold, fold_probabilities(model, asked[0]))
+    np.testing.assert_array_equal(answers.elsewhere, fold_probabilities(models[0], asked[1]).mean(0))
+    features, logits = last_features(models[0].members[0], asked[2])
+    assert features.shape == (20, 12)
+    np.testing.assert_array_equal(answers.features, features)
+    np.testing.assert_array_equal(answers.guesses, logits.argmax(1))
+    assert load_checkpoint(io.BytesIO(best))["config"]["widths"] == [12]
+    assert evaluate([str(folders[1])], asked[0], None, 0)[2] is None

@@ -25,6 +25,7 @@ from trainables.optimisation import learning_rate
 from trainables.recipe import split_settings
 from trainables.training import (
     CHECKPOINT_FILE,
+    last_features,
     load_checkpoint,
     probabilities,
 )
@@ -194,3 +195,29 @@ def test_training_loss_is_the_mean_over_every_example_trained_on(count, size):
 
 def test_batch_normalisation_learns_though_the_last_batch_is_of_one():
     assert len(list(train(RICH | {"batch_size": 13}, epochs=2))) == 2
+
+
+@pytest.mark.parametrize(("config", "width"), [(PLAIN, 32), (PLAIN | {"widths": []}, 64), (RICH, 8)])
+def test_the_last_features_are_those_that_the_logits_are_made_of(config, width):
+    family, keywords, _ = split_settings(config)
+    model = build(family, (1, 8, 8), 10, keywords).train()
+    features, logits = last_features(model, DEVELOPMENT.inputs[:40])
+    last = model.net[-1]
+    weight, bias = (value.detach().numpy() for value in (last.weight, last.bias))
+    assert (features.shape, features.dtype, logits.dtype) == ((40, width), np.float32, np.float32)
+    np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-4)
+    with torch.inference_mode():
+        np.testing.assert_allclose(model.eval()(torch.from_numpy(DEVELOPMENT.inputs[:40])), logits, atol=1e-5)
+    assert not last._forward_pre_hooks, "nothing is left on the model"
+
+
+def test_a_model_without_a_linear_layer_has_its_logits_for_features():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 10, 8), torch.nn.Flatten())
+    features, logits = last_features(model, DEVELOPMENT.inputs[:4])
+    assert features.shape == (4, 10)
+    np.testing.assert_array_equal(features, logits)
+
+
+def test_no_inputs_have_no_features():
+    features, logits = last_features(build("mlp", (1, 8, 8), 10, {"widths": [6]}), DEVELOPMENT.inputs[:0])
+    assert (features.shape, logits.shape) == ((0, 6), (0, 10))
