@@ -57,11 +57,10 @@ def dataset(name: str, tables: list[Table], *, test_share: float, val: float, fo
     classes, coded = _classes(tables)
     if len(classes) < 2:
         raise UserError(f"dataset {name}: {table.path}: every label is {classes[0]!r}; two classes are needed at least")
-    order = np.lexsort([coded[0], *table.features.T])  # so that splits do not depend on the order of rows
-    everything = Examples(table.features[order], coded[0][order])
+    everything, *tests = (_ordered(table, codes) for table, codes in zip(tables, coded, strict=True))
     where = f"dataset {name}: {table.path}"
-    if others:
-        development, test = everything, Examples(others[0].features, coded[1])
+    if tests:
+        development, (test,) = everything, tests
         split = folds_of(where, development.targets, classes, val, folds, seed)
         origin = f"{table.path}, {others[0].path}"
     else:
@@ -71,6 +70,12 @@ def dataset(name: str, tables: list[Table], *, test_share: float, val: float, fo
         development, test = everything.at(left), everything.at(held)
         origin = f"{table.path}, of which {len(test)} examples are for testing"
     return Dataset(name=name, classes=classes, development=development, folds=split, test=test, origin=origin)
+
+
+def _ordered(table: Table, codes: np.ndarray) -> Examples:
+    """The rows, sorted, so that nothing depends on the order in which they stand."""
+    order = np.lexsort([codes, *table.features.T])
+    return Examples(table.features[order], codes[order])
 
 
 def _matching(name: str, table: Table, test: Table) -> None:

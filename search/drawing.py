@@ -82,8 +82,9 @@ def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: 
     shown, among = validated(dataset), len(dataset.folds[0].val)
     if len(shown) >= pictures.FEWEST_EMBEDDED:
         answers, targets = opening.answers, dataset.development.targets[shown]
+        fold = f" (first of {len(dataset.folds)} folds)" if len(dataset.folds) > 1 else ""
         pictures.embedding(answers.features, targets, answers.guesses, classes, among,
-                           f"{title}, last features by t-SNE", folder / "embedding.png")  # fmt: skip
+                           f"{title}, last features by t-SNE{fold}", folder / "embedding.png")  # fmt: skip
 
 
 def of_the_search(folder: Path, task: Task, history: History) -> None:

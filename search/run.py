@@ -56,8 +56,8 @@ def dry_run(task: Task, options: Options) -> int:
     nodes = cluster.nodes_at(options.ray_address) if options.ray_address else cluster.this_machine()
     gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
     slots = min(cluster.slots(nodes, options.cpus_per_trial, gpus), options.max_concurrent or sys.maxsize)
-    dataset = read(task, options.data_root)
     read_weights(task, options.data_root, _wanted(task, options))
+    dataset = read(task, options.data_root)
     assert dataset.test is not None
     plan = {
         "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "

@@ -76,8 +76,8 @@ class Session:
         try:
             from search.reading import read, read_weights
 
-            dataset = read(self.task, self.data_root)
             self.weights = read_weights(self.task, self.data_root, self.wanted)
+            dataset = read(self.task, self.data_root)
             import search.proposer
             import search.recorder
 

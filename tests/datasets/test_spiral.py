@@ -47,9 +47,10 @@ def test_files_below_the_root_are_read_instead(tmp_path):
     train, test = table(60), table(30)
     write(tmp_path, train=train, test=test)
     dataset = spiral.load(tmp_path, folds=3)
-    order = np.lexsort(train[:, [2, 0, 1]].T)
-    np.testing.assert_array_equal(dataset.development.inputs, train[order, :2].astype(np.float32))
-    np.testing.assert_array_equal(dataset.test.targets, test[:, 2])
+    for examples, rows in ((dataset.development, train), (dataset.test, test)):
+        order = np.lexsort(rows[:, [2, 0, 1]].T)
+        np.testing.assert_array_equal(examples.inputs, rows[order, :2].astype(np.float32))
+        np.testing.assert_array_equal(examples.targets, rows[order, 2])
     assert dataset.name == "spiral"
     assert dataset.classes == ("0", "1", "2", "3", "4")
     assert dataset.origin == f"{tmp_path}/spiral/train.csv, {tmp_path}/spiral/test.csv"
