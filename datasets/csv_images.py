@@ -8,7 +8,7 @@ from typing import Literal
 from datasets import Dataset
 from datasets.errors import UserError
 from datasets.labelled import Labelled, Settings, dataset
-from datasets.tables import Row, cells_of, column_of, within
+from datasets.tables import Row, cells_of, column_of, unreadable, within
 
 _MARKS = ";\t,"
 
@@ -46,13 +46,18 @@ def load(
             one that has two labels; what ``labelled.dataset`` raises.
     """
     place = within("csv_images", root, "folder", folder)
-    if not place.is_dir():
+    try:
+        there = place.is_dir()
+    except OSError as error:
+        raise unreadable("csv_images", "folder", place, error) from None
+    if not there:
         raise UserError(f"dataset csv_images: folder: {place} is no folder")
+    top, inside = root.resolve(), place.resolve()
     found: dict[str, tuple[str, Labelled]] = {}
     for keyword, table, part in (("train", train, "train" if test else ""), ("test", test, "test")):
         path, rows = cells_of("csv_images", root, keyword, table, delimiter, marks=_MARKS) if table else (root, [])
         for line, name, kind in _rows(f"dataset csv_images: {path}", rows, file, label):
-            picture = Labelled(_below(line, root, place, name + suffix), kind, part)
+            picture = Labelled(_below(line, top, inside, name + suffix), kind, part)
             before, known = found.setdefault(picture.name, (line, picture))
             if known != picture:
                 what = f"the label {known.label!r}, here {kind!r}" if known.label != kind else "a row for training"
@@ -76,13 +81,11 @@ def _rows(where: str, rows: Sequence[Row], file: str | int, label: str | int) ->
 
 
 def _below(line: str, root: Path, folder: Path, file: str) -> str:
-    """The name below the data root of a file of the folder."""
-    path = folder / file
+    """The name below the data root of a file of the folder; both paths resolved."""
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
-        relative = path.resolve().relative_to(root.resolve()) if inside else path
+        path = (folder / file).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{line}: {file!r} cannot be followed: {error}") from None
-    if not inside:
+    if not path.is_relative_to(folder):
         raise UserError(f"{line}: {file!r} leads outside the folder {folder}")
-    return relative.as_posix()
+    return path.relative_to(root).as_posix()

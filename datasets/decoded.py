@@ -11,9 +11,10 @@ import os
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -51,17 +52,17 @@ class Pictures:
     files: list[File]
 
 
-def pictures(where: str, root: Path, names: Sequence[str], side: int, fit: Fit) -> Pictures:
-    """The pictures in the files ``names`` below ``root``, decoded as by ``decoding.decode``.
+def pictures(where: str, root: Path, source: Path, names: Sequence[str], side: int, fit: Fit) -> Pictures:
+    """The pictures in the files ``names`` below ``root``, decoded as by ``decoding.decode`` and kept by ``source``.
 
     Raises:
         UserError: beginning with ``where``; more of them than this machine has memory for.
     """
     shape = (len(names), 3, side, side)
     _check_memory(where, shape)
-    key = hashlib.sha256(json.dumps([_VERSION, where, side, fit]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([_VERSION, os.path.relpath(source, root), side, fit]).encode()).hexdigest()[:16]
     index = root / FOLDER / f"{key}.json"
-    with _locked(index) as writable:
+    with _locked(index):
         kept = _kept(index, shape[1:])
         there = {file.name: place for place, file in enumerate(kept.files)}
         stamps = [_stamp(root / name) for name in names]
@@ -81,9 +82,12 @@ def pictures(where: str, root: Path, names: Sequence[str], side: int, fit: Fit) 
         pixels[[number for number, place in enumerate(places) if place is not None]] = kept.pixels[known]
         for number, file in _decoded(root, [(number, files[number]) for number in missing], pixels, fit):
             files[number] = file
+        if files == kept.files:  # those that could not be opened still cannot
+            return kept
         fresh = Pictures(pixels, files)
-        if writable and _keep(index, fresh):
-            return _kept(index, shape[1:])  # mapped, not held in memory
+        if _keep(index, fresh):
+            mapped = _kept(index, shape[1:])  # not held in memory
+            return mapped if mapped.files == files else fresh
         return fresh
 
 
@@ -115,7 +119,8 @@ def _decoded(
 
     threads = os.cpu_count() or 1
     block = threads * _BLOCK
-    with ThreadPoolExecutor(threads) as pool, _progress(len(missing)) as report:
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool, _progress(len(missing)) as report:
+        warnings.simplefilter("ignore")  # Pillow's, on what describes a picture
         for start in range(0, len(missing), block):
             yield from pool.map(work, missing[start : start + block])
             report(min(start + block, len(missing)))
@@ -124,8 +129,8 @@ def _decoded(
 def _read(root: Path, file: File, into: np.ndarray, fit: Fit) -> File:
     try:
         content = (root / file.name).read_bytes()
-    except OSError as error:
-        return File(file.name, file.stamp, "", error.strerror or str(error))
+    except OSError as error:  # which may pass: without a stamp it is tried again
+        return File(file.name, [], "", error.strerror or str(error))
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     try:
         into[:] = decode(content, into.shape[-1], fit)
@@ -135,47 +140,42 @@ def _read(root: Path, file: File, into: np.ndarray, fit: Fit) -> File:
 
 
 @contextmanager
-def _locked(index: Path) -> Iterator[bool]:
-    """Keeps other processes from decoding the same; False where nothing can be kept at this place."""
-    try:
-        index.parent.mkdir(parents=True, exist_ok=True)
-        file = index.with_suffix(".lock").open("ab")
-    except OSError:
-        yield False
-        return
-    with file:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield True
+def _locked(index: Path) -> Iterator[None]:
+    """Keeps other processes from decoding the same, where there are locks and something to lock can be written."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            index.parent.mkdir(parents=True, exist_ok=True)
+            fcntl.flock(stack.enter_context(index.with_suffix(".lock").open("ab")), fcntl.LOCK_EX)
+        yield
 
 
 def _kept(index: Path, shape: tuple[int, ...]) -> Pictures:
-    """What an earlier start has kept; nothing where it cannot be read."""
-    try:
+    """What an earlier start has kept; nothing where it cannot be read, for whatever damage."""
+    with suppress(Exception):
         content = json.loads(index.read_bytes())
         files = [File(*entry) for entry in content["files"]]
         pixels = np.load(index.with_name(content["array"]), mmap_mode="r")
         if pixels.shape == (len(files), *shape) and pixels.dtype == np.uint8:
             return Pictures(pixels, files)
-    except (OSError, ValueError, TypeError, KeyError):
-        pass
     return Pictures(np.empty((0, *shape), np.uint8), [])
 
 
 def _keep(index: Path, pictures: Pictures) -> bool:
-    """Whether there was room for it."""
-    array = index.with_suffix(f".{uuid.uuid4().hex}.npy")
+    """Whether they could be."""
+    array, part = index.with_suffix(f".{uuid.uuid4().hex}.npy"), index.with_suffix(".part")
     try:
         with array.open("wb") as file:
             np.save(file, pictures.pixels)
             file.flush()
             os.fsync(file.fileno())
-        part = index.with_suffix(".part")
         part.write_text(json.dumps({"array": array.name, "files": [astuple(file) for file in pictures.files]}))
         part.replace(index)
     except OSError as error:
-        print(f"warning: {index.parent}: decoded pictures cannot be kept there: {error.strerror}", file=sys.stderr)
-        array.unlink(missing_ok=True)
+        reason = error.strerror or error
+        print(f"warning: {index.parent}: decoded pictures cannot be kept there: {reason}", file=sys.stderr)
+        for path in (array, part):
+            with suppress(OSError):
+                path.unlink()
         return False
     for other in index.parent.glob(f"{index.stem}.*.npy"):  # also what a process left that was killed
         if other != array:

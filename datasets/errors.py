@@ -1,11 +1,16 @@
 """The root of every error that a user can cause and mend."""
 
 
+def one_line(message: str) -> str:
+    """Without line breaks, and of characters that can be written, whatever file names it has."""
+    return " ".join(message.encode(errors="backslashreplace").decode().split())
+
+
 class UserError(Exception):
     """A mistake of the user's: shown as one line on stderr, exit code 2, no traceback.
 
-    The message names what is wrong, where it stands, and what would be right; line breaks in it become spaces.
+    The message names what is wrong, where it stands, and what would be right; see ``one_line``.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))

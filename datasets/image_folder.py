@@ -47,7 +47,7 @@ def load(
     for part, classes in _parts(place).items():
         for kind in classes:
             names = list(_pictures(root, kind, others))
-            label = unicodedata.normalize("NFC", kind.name)
+            label = unicodedata.normalize("NFC", os.fsencode(kind.name).decode(errors="backslashreplace"))
             if not names and part in ("", "train"):
                 raise UserError(f"dataset image_folder: {place}: the class {label!r} has no pictures in {kind}")
             files += [Labelled(name, label, part) for name in names]
@@ -62,14 +62,13 @@ def load(
 def _parts(place: Path) -> dict[str, list[Path]]:
     """The folders of classes by what their pictures are for: train, val and test, or "" where that is not decided."""
     folders = _folders(place)
-    names = {folder.name for folder in folders}
-    if "train" not in names or not names <= _PARTS.keys():
+    known = [_PARTS.get(folder.name.lower(), "") for folder in folders]
+    if "train" not in known or "" in known:
         return {"": folders}
     parts: dict[str, list[Path]] = {}
-    for folder in folders:
-        part = _PARTS[folder.name]
+    for part, folder in zip(known, folders, strict=True):
         if part in parts:
-            raise UserError(f"dataset image_folder: {place}: {folder.name} is a second folder for validation")
+            raise UserError(f"dataset image_folder: {place}: {folder.name} is a second folder for {part}")
         parts[part] = _folders(folder)
     return parts
 
@@ -92,16 +91,26 @@ def _pictures(root: Path, kind: Path, others: Counter[str]) -> Iterator[str]:
     def failed(error: OSError) -> None:
         raise unreadable("image_folder", "folder", Path(error.filename), error) from None
 
-    within("image_folder", root, "folder", str(kind.relative_to(root)))
+    within("image_folder", root, "folder", str(_below(root, kind)))
     valid = endings()
-    for folder, folders, names in os.walk(kind, onerror=failed):
+    for walked, folders, names in os.walk(kind, onerror=failed):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        folder = _below(root, Path(walked))
+        for name in folders:
+            if os.path.islink(root / folder / name):  # noqa: PTH114
+                others["link to a folder"] += 1
         for name in names:
             ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - of very many
-            if ending in valid:
-                path = Path(folder, name).relative_to(root)
-                if os.path.islink(root / path):  # noqa: PTH114
-                    within("image_folder", root, "folder", str(path))
-                yield path.as_posix()
-            elif not name.startswith("."):
+            if name.startswith("."):
+                continue
+            if ending not in valid:
                 others[ending or "without one"] += 1
+                continue
+            if os.path.islink(root / folder / name):  # noqa: PTH114
+                within("image_folder", root, "file", str(folder / name))
+            yield (folder / name).as_posix()
+
+
+def _below(root: Path, path: Path) -> Path:
+    """Its name below ``root``; itself where the conf gives an absolute one."""
+    return path.relative_to(root) if path.is_relative_to(root) else path

@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset, Examples, Fold
 from datasets.decoded import File, pictures
 from datasets.decoding import Fit
-from datasets.errors import UserError
+from datasets.errors import UserError, one_line
 from datasets.splits import development_and_test, folds_of, hold_out
 from datasets.tables import in_order
 
@@ -55,7 +55,7 @@ def dataset(
     _check(where, settings)
     found = sorted(files, key=lambda file: file.name)
     classes = _classes(where, found)
-    decoded = pictures(where, root, [file.name for file in found], settings.side, settings.fit)
+    decoded = pictures(where, root, place, [file.name for file in found], settings.side, settings.fit)
     broken = [file for file in decoded.files if file.broken]
     _check_broken(where, broken, len(found), settings.max_broken)
     sound = np.array([number for number, file in enumerate(decoded.files) if not file.broken], np.int64)
@@ -78,10 +78,13 @@ def dataset(
         folds=folds,
         test=Examples(decoded.pixels[test], targets[test]),
         origin=f"{place}, {len(sound)} pictures",
-        warnings=(
-            *warnings,
-            *_broken_warning(where, broken, len(found)),
-            *_copies_warning(where, found, digests, sides),
+        warnings=tuple(
+            one_line(warning)
+            for warning in (
+                *warnings,
+                *_broken_warning(where, broken, len(found)),
+                *_copies_warning(where, found, digests, sides),
+            )
         ),
     )
 
@@ -109,7 +112,7 @@ def _split(
 ) -> tuple[np.ndarray, np.ndarray, tuple[Fold, ...]]:
     """Development and test pictures, and the folds over the former's places."""
     train, val, test = (by_part[part] for part in ("train", "val", "test"))
-    if len(val) and settings.folds > 1:
+    if len(val) and settings.folds != 1:
         raise UserError(f"{where}: folds {settings.folds}, where there are pictures for validation: only one can be")
     if not len(val) and not len(test):
         left, held, folds = development_and_test(
@@ -127,7 +130,7 @@ def _split(
 
 
 def _check_broken(where: str, broken: Sequence[File], count: int, most: float) -> None:
-    if len(broken) > most * count:
+    if len(broken) / count > most:
         raise UserError(
             f"{where}: {len(broken)} of {count} pictures cannot be read, and max_broken is {most:g}: {_named(broken)}"
         )

@@ -1,6 +1,7 @@
 """Tables in text files: rows of cells, and what points need of them, numeric features and a label in each row."""
 
 import csv
+import re
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def within(name: str, root: Path, keyword: str, file: str) -> Path:
     try:
         if path.resolve().is_relative_to(root.resolve()):
             return path
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise unreadable(name, keyword, path, error) from None
     raise UserError(f"dataset {name}: {keyword} {file!r} leads outside the data root {root}")
 
@@ -106,9 +107,9 @@ def _text(place: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{place}: line {line}: the byte 0x{content[error.start]:02x} is not UTF-8, as which tables are read"
+            f"{place}: line {line}: the byte 0x{error.object[error.start]:02x} is not UTF-8, as which tables are read"
         ) from None
 
 
@@ -118,12 +119,13 @@ def _rows(place: str, text: str, delimiter: str | None, marks: str) -> list[Row]
     if first is None:
         raise UserError(f"{place}: the file is empty; a table is expected")
     if delimiter is None:
-        delimiter = next((mark for mark in marks if mark in first.strip()), marks[-1])
+        bare = re.sub('"[^"]*"', '""', first).strip()
+        delimiter = next((mark for mark in marks if mark in bare), marks[-1])
     if delimiter == " ":
         rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
     else:
         rows, number = [], 0
-        reader = csv.reader((line if line.strip() else "" for line in lines), delimiter=delimiter, strict=True)
+        reader = csv.reader((f"{line}\n" if line.strip() else "\n" for line in lines), delimiter=delimiter, strict=True)
         try:
             for cells in reader:
                 if cells:
