@@ -80,7 +80,8 @@ def dry_run(task: Task, options: Options) -> int:
         print(json.dumps({"conf": task.resolved, "plan": plan}, indent=2))
         return 0
     for title, content in (("conf, as resolved", task.resolved), ("plan", plan)):
-        print(f"# {title}\n{yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)}")
+        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+        print(f"# {title}\n{text}")
     return 0
 
 

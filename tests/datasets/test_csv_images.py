@@ -1,4 +1,3 @@
-import os
 import unicodedata
 from collections.abc import Iterable
 from itertools import chain
@@ -6,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import REDS, fill, flat, pairs, pets, refusal, seen
+from picture_files import REDS, fill, flat, never_read_outside, pairs, pets, refusal, seen
 
 import datasets
 from datasets import csv_images
@@ -195,15 +194,14 @@ TABLES = {
 
 
 @pytest.mark.parametrize("case", TABLES)
-def test_a_wrong_table_is_named_with_the_place_and_nothing_outside_is_opened(tmp_path, case):
+def test_a_wrong_table_is_named_with_the_place_and_nothing_outside_is_opened(tmp_path, monkeypatch, case):
     content, keywords, line = TABLES[case]
     root = tmp_path / "root"
     pets(root, COUNTS | {"owl": 1})
     for outside in (root / "petshop", tmp_path / "outside"):
-        outside.mkdir()
-        for name in ("0.png", "1.png"):
-            os.mkfifo(outside / name)  # who opens it waits for ever
-    os.mkfifo(tmp_path / "secret.png")
+        fill(outside, 0, [0, 1])
+    (tmp_path / "secret.png").write_bytes(flat(0, 0))
+    never_read_outside(monkeypatch, root / "pets", root / "a.csv")
     (root / "pets/link.png").symlink_to("cat/1.png")
     (root / "pets/beside.png").symlink_to(root / "petshop/0.png")
     (root / "pets/out").symlink_to(tmp_path / "outside")

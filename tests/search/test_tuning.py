@@ -1,10 +1,12 @@
 """Trials on a real Ray, most of them in closed form."""
 
+import math
 import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from search.driver import Driver
 from search.events import EventLog
 from search.history import History, TrialResult
 from search.selection import ranked
+from trainables.models import build
 from trainables.trial import MakeLearning, Plan, torch_learning
 
 pytestmark = pytest.mark.slow
@@ -243,6 +246,17 @@ def test_nothing_that_is_put_into_the_object_store_holds_the_test_split(
     assert pickle.loads(development[0]).test is None
     needle = dataset.test.inputs[:1].tobytes()
     assert not any(needle in blob for blob in stored)
+
+
+def test_pretrained_models_begin_from_the_weights_that_the_driver_sends(run_script: RunScript) -> None:
+    body = build("resnet18", (1, 8, 8), 10, {"weights": "none"}).net.body
+    state = {name: value.numpy() * 0 for name, value in body.state_dict().items()}
+    learning = partial(torch_learning, weights={"resnet18 imagenet": state})
+    config = {"model": "resnet18", "stages": 0, "lr": 0.0, "batch_size": 64}
+    driver = run_script([config], epochs=1, grace=1, dataset=small_digits(), make_learning=learning)
+    (trial,) = driver.history.trials.values()
+    assert trial.state == "completed"
+    assert trial.curve[0]["val_loss"] == pytest.approx(math.log(10), abs=0.05)  # nothing but the head's bias is left
 
 
 ABRUPT = """
