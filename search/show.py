@@ -17,7 +17,7 @@ class Options:
 
     task: str
     out: Path
-    data_root: Path
+    data_root: Path | None
     set: list[str]
 
 
