@@ -127,8 +127,11 @@ def _decoded(
 
 
 def _read(root: Path, file: File, into: np.ndarray, fit: Fit) -> File:
+    path = root / file.name
     try:
-        content = (root / file.name).read_bytes()
+        if path.is_fifo():  # it would be waited for
+            return File(file.name, [], "", "a pipe")
+        content = path.read_bytes()
     except OSError as error:  # which may pass: without a stamp it is tried again
         return File(file.name, [], "", error.strerror or str(error))
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -31,9 +31,10 @@ def load(
 ) -> Dataset:
     """Pictures (3, side, side), uint8, of ``folder`` below the data root: of each folder in it one class, by its name.
 
-    Where it holds nothing but the folders train, test and val (or valid, validation), the classes are in these. Without
-    test, a stratified ``test_share`` of all that is not in val is for testing; without val, a ``val`` of all that is
-    not in test is for validation, or each of ``folds`` in turn where there is more than one; ``seed`` draws all of it.
+    Where it holds nothing but the folders train, test and val (or valid, validation; in capitals or not), the classes
+    are in these. Without test, a stratified ``test_share`` of all that is not in val is for testing; without val, a
+    ``val`` of all that is not in test is for validation, or each of ``folds`` in turn where there is more than one;
+    ``seed`` draws all of it.
 
     Any picture that Pillow opens will do; it is made square by ``fit`` (see ``decoding.decode``). Up to ``max_broken``,
     a share, may be broken: they are left out, and a warning names them.

@@ -68,6 +68,9 @@ def dataset(
     counts = np.bincount(targets[by_part["train"]], minlength=len(classes))
     if not counts.all():
         raise UserError(f"{where}: the class {classes[counts.argmin()]!r} has no picture to train on that can be read")
+    for part in ("val", "test"):
+        if not len(by_part[part]) and any(file.part == part for file in found):
+            raise UserError(f"{where}: none of the pictures that are for {part} can be read")
     development, test, folds = _split(where, classes, targets, by_part, settings)
     sides = {"training": development[folds[0].train], "validation": development[folds[0].val], "test": test}
     digests = np.array([file.digest for file in decoded.files])

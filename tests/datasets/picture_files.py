@@ -94,14 +94,3 @@ def refusal(form: ModuleType, root: Path, **keywords) -> str:
         form.load(root, **{"folder": "pets", "side": 4, **keywords})
     name = form.__name__.rpartition(".")[2]
     return str(error.value).replace(str(root), "ROOT").removeprefix(f"dataset {name}: ")
-
-
-def never_read_outside(monkeypatch, *places: Path) -> None:
-    """A read of any file that is not below one of the places fails the test, before it is opened."""
-    read = Path.read_bytes
-
-    def guarded(path: Path) -> bytes:
-        assert any(path.resolve().is_relative_to(place) for place in places), f"{path} was read"
-        return read(path)
-
-    monkeypatch.setattr(Path, "read_bytes", guarded)

@@ -202,15 +202,11 @@ def test_links_that_stay_below_the_data_root_are_followed(tmp_path):
     root = tmp_path / "root"
     pets(root, {"cat": 5}, "elsewhere")
     pets(root, {"dog": 4}, "pets")
-    (root / "one.png").write_bytes(flat(REDS["dog"], 4))
+    fill(root / "one", REDS["dog"], [4])
     (root / "pets/cat").symlink_to("../elsewhere/cat")
-    (root / "pets/dog/a.png").symlink_to(root / "one.png")
+    (root / "pets/dog/a.png").symlink_to(root / "one/4.png")
     (tmp_path / "link").symlink_to(root)
-    for start, folder in (
-        (root, "pets"),
-        (tmp_path / "link", "pets"),
-        (root, str(root / "pets")),
-        (root, "elsewhere/../pets"),
-    ):
+    link, absolute = tmp_path / "link", str(root / "pets")
+    for start, folder in ((root, "pets"), (link, "pets"), (root, absolute), (link, absolute), (root, "one/../pets")):
         found = seen(load(start, folder=folder, val=2))
         assert sorted(chain(*found.values())) == pairs({"cat": 5, "dog": 5})

@@ -1,7 +1,9 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
-from picture_files import fill, never_read_outside, pets, refusal
+from picture_files import fill, pets, refusal
 
 from datasets import image_folder
 
@@ -66,6 +68,19 @@ REFUSED = {
         {"folds": 2},
         "ROOT/pets: folds 2, where there are pictures for validation: only one can be",
     ),
+    "no folds beside a folder for validation": (
+        lambda root: [pets(root, {"cat": 5, "dog": 5}, f"pets/{part}") for part in ("train", "val")],
+        {"folds": 0},
+        "ROOT/pets: folds 0, where there are pictures for validation: only one can be",
+    ),
+    "validation with nothing that can be read": (
+        lambda root: (
+            [pets(root, {"cat": 5, "dog": 1}, f"pets/{part}") for part in ("train", "val")],
+            [path.write_bytes(b"") for path in root.glob("pets/val/*/*")],
+        ),
+        {"max_broken": 0.5},
+        "ROOT/pets: none of the pictures that are for val can be read",
+    ),
 }
 SETTINGS = [
     ({"side": 0}, "side must be from 1 to 4096 pixels, not 0"),
@@ -102,19 +117,18 @@ def test_settings_that_cannot_be_are_named(tmp_path, keywords, line):
         ("pets/owl", "outside/owl", "folder 'pets/owl'"),
         ("pets/train", "outside", "folder 'pets/train'"),
         ("parts/test", "outside", "folder 'parts/test/owl'"),
-        ("pets/dog/x.png", "/dev/zero", "file 'pets/dog/x.png'"),
         ("linked", "outside", "folder 'linked'"),
     ],
 )
-def test_nothing_outside_the_data_root_is_opened(tmp_path, monkeypatch, link, target, named):
+def test_nothing_outside_the_data_root_is_opened(tmp_path, opened, link, target, named):
     root = tmp_path / "root"
     for folder in ("pets", "parts/train"):
         pets(root, {"cat": 5, "dog": 5}, folder)
-    pets(tmp_path, {"owl": 1}, "outside")
-    never_read_outside(monkeypatch, root)
+    pets(tmp_path, {"owl": 5}, "outside")
     (root / link).symlink_to(tmp_path / target)
     line = refusal(image_folder, root, folder=link.partition("/")[0])
     assert line == f"{named} leads outside the data root ROOT"
+    assert opened == []
 
 
 @pytest.mark.parametrize(("loop", "folder"), [("pets/dog/loop.png", "pets"), ("loop", "loop"), ("loop", "loop/pets")])
@@ -122,3 +136,16 @@ def test_a_link_that_leads_to_itself_is_named(tmp_path, loop, folder):
     pets(tmp_path, {"cat": 5, "dog": 5})
     (tmp_path / loop).symlink_to(tmp_path / loop)
     assert loop in refusal(image_folder, tmp_path, folder=folder)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
+    pets(tmp_path, {"cat": 5, "dog": 5})
+    closed, real = tmp_path / "pets/dog", os.scandir
+
+    def refusing(path):
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert refusal(image_folder, tmp_path) == "folder: ROOT/pets/dog cannot be read: Permission denied"
