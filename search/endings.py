@@ -11,7 +11,8 @@ class Told:
     """``optuna`` is the name of an Optuna trial state, ``mlflow`` of an MLflow run status.
 
     ``curve`` says whether the sampler is shown the values at the rungs. A PRUNED trial without any is ranked below
-    all others, so the sampler turns away from where it was; FAIL tells it nothing.
+    all others, so the sampler turns away from where it was, as it does, proposal for proposal, from one that breaks a
+    constraint; FAIL tells it nothing, and it comes back.
     """
 
     optuna: Literal["COMPLETE", "PRUNED", "FAIL"]

@@ -4,16 +4,24 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import optuna
 
 from datasets.errors import UserError
 from search.endings import Told
-from search.space import Config, Space, propose
+from search.space import Config, Space, all_parameters, propose
 from search.task import Reference
 
 Sampler = Literal["tpe", "random"]
 _TRIES = 1000
 """So many proposals are looked at for one that is accepted."""
+_REJECTED = 10
+"""So many rejected in a row are told as FAIL, which teaches nothing. TPE is drawn to a choice it has no trial of, such
+as a family that is all too large: those after are told as what it must turn away from."""
+_REPEATS = 10
+"""So many proposals of what was proposed before are thrown away before one is drawn from what is left."""
+_MOST_LISTED = 10_000
+"""In a space of more configurations, what is left is not known."""
 
 
 class Proposer:
@@ -21,7 +29,8 @@ class Proposer:
 
     TPE (Bergstra et al., NeurIPS 2011) as Optuna has it, multivariate within each group of settings that exist
     together, with the running trials as constant liars. A configuration that ``accepts`` says no to is thrown away
-    and another one asked for.
+    and another one asked for; so is one that was proposed before, until all that there are have been. From then on they
+    are proposed again, to be trained from other seeds.
 
     Raises:
         UserError: none of many random configurations is accepted.
@@ -50,20 +59,52 @@ class Proposer:
                 else optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
             )
         self._trials: dict[int, optuna.trial.Trial] = {}
+        self._proposed: set[str] = set()
+        self._finite: bool | None = None
+        """Whether ``_left`` has been listed, in a random order; None before the first repeat."""
+        self._left: list[Config] = []
+        self._seed = seed
         for reference in references:
             if reference.parameters is not None:
                 self.study.enqueue_trial(reference.parameters, user_attrs={"reference": reference.name})
 
     def ask(self, number: int) -> tuple[Config, str]:
         """The configuration of trial ``number``, and who proposed it: a reference's name or ``sampler``."""
+        repeats = rejected = 0
         for _ in range(_TRIES):
             trial = self.study.ask()
             config = propose(self.space, trial)
             if self.accepts is None or self.accepts(config):
-                self._trials[number] = trial
-                return config, trial.user_attrs.get("reference", "sampler")
-            self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                point = _point(trial.params)
+                if point not in self._proposed or not self._others(repeats):
+                    self._proposed.add(point)
+                    self._trials[number] = trial
+                    return config, trial.user_attrs.get("reference", "sampler")
+                repeats += 1
+                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                rejected += 1
+                self.study.tell(trial, state=optuna.trial.TrialState["FAIL" if rejected <= _REJECTED else "PRUNED"])
         raise RuntimeError(f"none of {_TRIES} proposals in a row was accepted")
+
+    def _others(self, repeats: int) -> bool:
+        """Whether to ask on after a configuration that was proposed before; after many, one that is left is next."""
+        if self._finite is None:
+            points = all_parameters(self.space, _MOST_LISTED)
+            self._finite, self._left = points is not None, points or []
+            np.random.default_rng(self._seed).shuffle(self._left)
+        if not self._finite:
+            return repeats < _REPEATS
+        while self._left and not self._is_left(self._left[-1]):
+            self._left.pop()
+        if self._left and repeats >= _REPEATS:
+            self.study.enqueue_trial(self._left[-1])
+        return bool(self._left)
+
+    def _is_left(self, parameters: Config) -> bool:
+        if _point(parameters) in self._proposed:
+            return False
+        return self.accepts is None or self.accepts(propose(self.space, optuna.trial.FixedTrial(parameters)))
 
     def tell(self, number: int, told: Told, value: float | None, rungs: Mapping[int, float]) -> None:
         """Tells an ending. ``value`` is the best, ``rungs`` the best value at each rung that was judged."""
@@ -78,3 +119,8 @@ class Proposer:
         """What was searched, of a running trial."""
         parameters: dict[str, Any] = self._trials[number].params
         return parameters
+
+
+def _point(parameters: Config) -> str:
+    """What two proposals of the same configuration have in common: numbers in steps may differ in their last digits."""
+    return repr([(name, f"{value:.9g}" if isinstance(value, float) else value) for name, value in parameters.items()])

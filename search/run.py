@@ -241,12 +241,20 @@ def _at_most(parameters: int, dataset: "Dataset") -> "Callable[[Config], bool]":
     from trainables.models import parameter_count
     from trainables.recipe import split_settings
 
-    def accepts(config: "Config") -> bool:
-        model, keywords, _ = split_settings(config)
+    known: dict[str, bool] = {}
+
+    def small_enough(model: str, keywords: dict[str, Any]) -> bool:
         try:
             return parameter_count(model, dataset.input_shape, len(dataset.classes), keywords) <= parameters
         except Exception:  # it can't be built: its trial will say why
             return True
+
+    def accepts(config: "Config") -> bool:
+        model, keywords, _ = split_settings(config)
+        key = json.dumps([model, keywords])
+        if key not in known:
+            known[key] = small_enough(model, keywords)
+        return known[key]
 
     return accepts
 

@@ -7,7 +7,7 @@ setting of an alternative has the key ``<alternative>.<setting>``.
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,57 @@ def propose(space: Space, trial: "optuna.trial.Trial", prefix: str = "") -> Conf
             if str(chosen) in node.settings:
                 config |= propose(node.settings[str(chosen)], trial, f"{chosen}.")
     return config
+
+
+def all_parameters(space: Space, most: int) -> list[Config] | None:
+    """Optuna's parameters of every point of the space, or None where it has more than ``most`` of them."""
+    walk = _Walk()
+    found: list[Config] = []
+    while len(found) < most and not walk.endless:
+        walk.parameters = {}
+        propose(space, walk)
+        found.append(walk.parameters)
+        if not walk.advance():
+            return None if walk.endless else found
+    return None
+
+
+class _Walk:
+    """Stands where Optuna's trial does, and goes through all values of the settings it is asked for, the last first."""
+
+    def __init__(self) -> None:
+        self.parameters: Config = {}
+        self.endless = False
+        self._places: list[int] = []
+        self._counts: list[int] = []
+
+    def suggest_int(self, name: str, low: int, high: int, log: bool, step: int) -> Any:
+        return self._take(name, (high - low) // step + 1, lambda place: low + step * place)
+
+    def suggest_float(self, name: str, low: float, high: float, log: bool, step: float | None) -> Any:
+        self.endless |= step is None
+        count = round((high - low) / step) + 1 if step else 1
+        return self._take(name, count, lambda place: min(high, low + (step or 0) * place))
+
+    def suggest_categorical(self, name: str, labels: Sequence[Any]) -> Any:
+        return self._take(name, len(labels), labels.__getitem__)
+
+    def _take(self, name: str, count: int, value: Callable[[int], Any]) -> Any:
+        depth = len(self.parameters)
+        if depth == len(self._places):
+            self._places.append(0)
+            self._counts.append(count)
+        self.parameters[name] = value(self._places[depth])
+        return self.parameters[name]
+
+    def advance(self) -> bool:
+        """Goes on to the next point, if there is one."""
+        while self._places and self._places[-1] == self._counts[-1] - 1:
+            self._places.pop()
+            self._counts.pop()
+        if self._places:
+            self._places[-1] += 1
+        return bool(self._places)
 
 
 def _settings_of_alternatives(config: Config) -> set[str]:

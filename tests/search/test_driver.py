@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from closed_form import Scripted
@@ -12,9 +12,11 @@ from closed_form import Scripted
 from search import conf, events
 from search.budgets import Budgets
 from search.driver import Beside, Driver, trial_seed
+from search.endings import told
 from search.events import EventLog
-from search.history import History
+from search.history import History, State
 from search.proposer import Proposer
+from search.summary import trial_row
 from search.task import Task
 
 MakeDriver = Callable[..., Driver]
@@ -126,6 +128,53 @@ def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: Mak
     assert (told.optuna, value) == ("COMPLETE", 0.125)
     told, _, rungs = driver.proposer.told[2]
     assert (told.optuna, rungs) == ("PRUNED", {2: 0.875})
+
+
+def test_every_way_to_end_is_told_to_the_study_and_to_mlflow_as_the_summary_has_it(
+    make_driver: MakeDriver, tmp_path: Path
+) -> None:
+    document = tmp_path / "mine.yaml"
+    document.write_text(
+        "dataset: digits\nepochs: 9\ngrace: 2\nmodels: {mlp: {}}\nspace: {lr: {low: 1e-4, high: 1e-1, log: true}}\n"
+    )
+    driver = make_driver(task=conf.load(str(document), {}, []))
+    driver.num_samples = 10
+    for _ in range(10):
+        driver.propose()
+    reports = [
+        message(0, [1, 2], 0.5), message(0, [3, 4, 5, 6], 0.4), message(0, [7, 8, 9], 0.3, "completed"),
+        message(1, [1, 2], 0.9),
+        message(2, [1, 2], 0.2), message(2, [3, 4, 5], 0.2, "converged"),
+        message(3, [1], 0.8, "converged"),
+        message(4, [1, 2], 0.1), message(4, [], 0.1, "diverged"),
+        message(5, [], 0.0, "diverged"),
+        message(6, [1, 2], 0.1), message(6, [], 0.1, "oom"),
+        message(7, [1, 2], 0.1), message(7, [], 0.1, "failed"),
+        message(8, [1, 2], 0.1),
+    ]  # fmt: skip
+    for report in reports:
+        pass_on(driver, report)
+    driver.worker_died(8, "OutOfMemoryError")
+    driver.lost(8)
+    driver.cancel_running()
+    trials = driver.history.trials.values()
+    rows = [
+        (row["state"], told(row["state"]).mlflow, trial.state.name, trial.value, trial.intermediate_values)
+        for row, trial in zip(map(trial_row, trials), driver.proposer.study.trials, strict=True)
+    ]
+    assert rows == [
+        ("completed", "FINISHED", "COMPLETE", 0.3, {2: 0.5, 6: 0.4}),
+        ("pruned", "KILLED", "PRUNED", 0.9, {2: 0.9}),
+        ("converged", "FINISHED", "COMPLETE", 0.2, {2: 0.2}),
+        ("converged", "FINISHED", "PRUNED", 0.8, {2: 0.8}),
+        ("diverged", "FAILED", "PRUNED", None, {}),
+        ("diverged", "FAILED", "PRUNED", None, {}),
+        ("oom", "FAILED", "PRUNED", None, {}),
+        ("failed", "FAILED", "FAIL", None, {}),
+        ("oom", "FAILED", "PRUNED", None, {}),
+        ("cancelled", "KILLED", "FAIL", None, {}),
+    ]
+    assert {state for state, *_ in rows} == {*get_args(State)} - {"running"}
 
 
 def test_epochs_seen_again_after_a_restart_are_dropped(make_driver: MakeDriver) -> None:

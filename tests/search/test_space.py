@@ -2,7 +2,7 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
-from search.space import Choice, Fixed, Range, label, nodes, parameters_of, propose, searched, strongest
+from search.space import Choice, Fixed, Range, all_parameters, label, nodes, parameters_of, propose, searched, strongest
 
 OPTIMIZER = Choice(
     ("adam", "sgd"),
@@ -211,3 +211,53 @@ def test_the_strongest_values_of_a_family_are_its_own_before_the_shared_ones():
     space = {"model": Choice(("mlp", "cnn"), families), **shared}
     assert strongest(space, "mlp", {"affine", "shift"}) == {"affine": 0.1, "shift": 0.4}
     assert strongest(space, "cnn", {"affine", "shift"}) == {"affine": 0.3, "shift": 0.4}
+
+
+FAMILIES = Choice(
+    ("mlp", "cnn"), {"mlp": {"widths": Choice(([64], [128]), {})}, "cnn": {"dropout": Range(0.0, 0.2, step=0.1)}}
+)
+SCHEDULE = Choice(("constant", "step"), {"constant": {}, "step": {"every": Range(1, 9, step=4, integer=True)}})
+
+
+@pytest.mark.parametrize(
+    ("space", "count"),
+    [
+        ({"clip": Fixed(1.0)}, 1),
+        ({"clip": Choice((1.0,), {})}, 1),
+        ({"depth": Range(2, 5, integer=True)}, 4),
+        ({"depth": Range(1, 100, log=True, integer=True)}, 100),
+        ({"batch_size": Range(16, 64, step=16, integer=True)}, 4),
+        ({"dropout": Range(0.0, 0.3, step=0.1)}, 4),
+        ({"dropout": Range(0.1, 0.7, step=0.2), "depth": Range(1, 3, integer=True)}, 12),
+        ({"optimizer": Choice(("adam", "sgd"), {"adam": {"schedule": SCHEDULE}, "sgd": {}})}, 5),
+        ({"model": FAMILIES, "schedule": SCHEDULE}, 5 * 4),
+        (
+            {"model": FAMILIES, "dropout": Range(0.0, 0.5, step=0.1), "batch_size": Choice((32, 64), {})},
+            (2 * 6 + 3) * 2,
+        ),
+        ({"optimizer": SCHEDULE, "lr": Range(0.1, 1.0)}, None),
+        ({"optimizer": Choice(("adam", "sgd"), {"adam": {}, "sgd": {"lr": Range(0.1, 1.0)}})}, None),
+        ({"optimizer": Choice(("adam", "sgd"), {"adam": {"lr": Range(0.1, 1.0)}, "sgd": {}})}, None),
+        ({"model": Choice(("mlp",), {"mlp": {"lr": Choice((0.1, 0.2), {})}}), "lr": Range(0.1, 1.0)}, 2),
+        ({"depth": Range(1, 101, integer=True)}, None),
+        ({"depth": Range(1, 10**12, integer=True)}, None),
+    ],
+)
+def test_all_points_of_a_space_are_listed_once_where_there_are_at_most_so_many(space, count):
+    points = all_parameters(space, 100)
+    if count is None:
+        assert points is None
+    else:
+        assert len(points) == count
+        assert len({str(point) for point in points}) == count
+        assert all(propose(space, FixedTrial(point)) is not None for point in points)
+
+
+def test_the_points_listed_are_those_that_are_proposed():
+    space = {"model": FAMILIES, "schedule": SCHEDULE, "dropout": Range(0.0, 0.5, step=0.25)}
+
+    def rounded(parameters):
+        return repr({key: round(value, 9) if isinstance(value, float) else value for key, value in parameters.items()})
+
+    listed = {rounded(point) for point in all_parameters(space, 100)}
+    assert listed == {rounded(parameters) for _, parameters in many_proposals(space, 1000)}
