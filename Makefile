@@ -28,6 +28,8 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 	$(BIN)/python -m benchmarks.live_view
+	$(BIN)/python -m benchmarks.epoch
+	$(BIN)/python -m benchmarks.overhead
 
 $(READY): requirements.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed; name one with PYTHON=..." >&2; exit 2; }
