@@ -36,6 +36,7 @@ class Options:
     target: float | None
     """Validation error, a share."""
     references: bool
+    warm_start: list[str]
     seed: int
     name: str | None
     data_root: Path | None
@@ -190,6 +191,14 @@ def parser() -> argparse.ArgumentParser:
         "--references",
         action="store_true",
         help="also train the conf's hand-tuned references, each to its own end, and test them like the winner",
+    )
+    add(
+        "--warm-start",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="first tell the sampler the trials of an earlier search of the task, by its name in the runs folder or "
+        "its path, as far as today's space has them; they are not proposed again (repeatable)",
     )
     add(
         "--seed",

@@ -168,13 +168,14 @@ class Driver:
                 self._end(trial, "cancelled", reason)
 
     def _end(self, trial: TrialResult, state: State, reason: str, **detail: Any) -> None:
+        value = trial.cost(self.task.metric)
+        missed = None
+        if state == "converged" and trial.apart is None and value is not None:
+            missed = self.rungs.first_missed(trial.model, trial.id, value)
+            detail["missed_rung"] = missed
         self._record("ending", trial=trial.id, state=state, reason=reason, **detail)
         if trial.apart or self.proposer is None:
             return
-        value = trial.cost(self.task.metric)
-        missed = None
-        if state == "converged" and value is not None:
-            missed = self.rungs.first_missed(trial.model, trial.id, value)
         rungs = self._judged.pop(trial.id, {})
         if missed is not None and value is not None:
             rungs[missed] = value

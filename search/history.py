@@ -39,6 +39,10 @@ class TrialResult:
     curve: list[dict[str, Any]] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
     """Start and end of each report's epochs, seconds since the epoch, laid end to end before the report."""
+    at_rungs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """By the epoch of each rung that it reached, the figures of the best so far."""
+    missed_rung: int | None = None
+    """Of a converged one: the first of the rungs it skipped that its best would have missed."""
     best: dict[str, Any] | None = None
     checkpoint: str | None = None
     """Path of the newest checkpoint's folder, relative to the run's folder."""
@@ -149,6 +153,8 @@ class History:
             trial.curve += new
             trial.spans.append((event["time"] - sum(epoch["seconds"] for epoch in new), event["time"]))
             trial.best = event["best"]
+            if trial.epochs in self.search.get("milestones", ()):
+                trial.at_rungs[trial.epochs] = event["best"]
 
     def _on_checkpoint(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
@@ -157,7 +163,7 @@ class History:
     def _on_ending(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.state, trial.reason, trial.ended = event["state"], event["reason"], event["time"]
-        trial.traceback = event.get("traceback", "")
+        trial.traceback, trial.missed_rung = event.get("traceback", ""), event.get("missed_rung")
 
     def _on_death(self, event: Event) -> None:
         self.trials[event["trial"]].deaths.append(event["reason"])

@@ -32,6 +32,8 @@ class Proposer:
     and another one asked for; so is one that was proposed before, until all that there are have been. From then on they
     are proposed again, to be trained from other seeds.
 
+    ``past``: trials of earlier searches over the same space, which count as proposed before.
+
     Raises:
         UserError: none of many random configurations is accepted.
     """
@@ -43,6 +45,7 @@ class Proposer:
         seed: int,
         references: Sequence[Reference] = (),
         accepts: Callable[[Config], bool] | None = None,
+        past: Sequence[optuna.trial.FrozenTrial] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space = space
@@ -51,6 +54,8 @@ class Proposer:
             at_random = Proposer(space, "random", seed)
             if not any(accepts(at_random.ask(number)[0]) for number in range(_TRIES)):
                 raise UserError(f"none of {_TRIES} random configurations is within the conf's max_parameters")
+        if past:  # or the same seed would draw again what it drew then
+            seed = int(np.random.SeedSequence([seed, len(past)]).generate_state(1)[0])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self.study = optuna.create_study(
@@ -58,8 +63,9 @@ class Proposer:
                 if sampler == "random"
                 else optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
             )
+        self.study.add_trials(past)
         self._trials: dict[int, optuna.trial.Trial] = {}
-        self._proposed: set[str] = set()
+        self._proposed = {_point(trial.params) for trial in past}
         self._finite: bool | None = None
         """Whether ``_left`` has been listed, in a random order; None before the first repeat."""
         self._left: list[Config] = []

@@ -16,6 +16,8 @@ from datasets.errors import UserError
 from search import events
 from search.history import History
 from search.summary import TEST_FIELDS, trial_row
+from search.task import Task
+from search.validation import Validator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,16 @@ class Results:
 
     folder: Path
     history: History
+
+    @cached_property
+    def task(self) -> Task:
+        """What was searched.
+
+        Raises:
+            UserError: something in its conf is not valid any more.
+        """
+        validator = Validator(str(self.folder))
+        return validator.task(self.history.search["task"], validator.shaped(self.history.search["conf"]))
 
     @cached_property
     def trials(self) -> "pd.DataFrame":
@@ -72,15 +84,15 @@ class Results:
 
 
 def load(name: str, runs_dir: str | Path = "runs") -> Results:
-    """The results of a search by its name.
+    """The results of a search by its name, or by the path of its folder.
 
     Raises:
         UserError: the runs folder has no such search.
     """
-    folder = Path(runs_dir) / name
-    log = folder / events.FILE_NAME
-    if not log.is_file():
+    places = (Path(runs_dir) / name, Path(name))
+    folder = next((place for place in places if (place / events.FILE_NAME).is_file()), None)
+    if folder is None:
         names = sorted(path.parent.name for path in Path(runs_dir).glob(f"*/{events.FILE_NAME}"))
         has = f"it has {', '.join(names[-5:])}" if names else "it has none"
         raise UserError(f"no search {name} in {runs_dir}: {has}")
-    return Results(folder, History(events.read(log)))
+    return Results(folder, History(events.read(folder / events.FILE_NAME)))

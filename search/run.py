@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from datasets.command_line import INTERRUPTED, guarded
 from datasets.errors import UserError
-from search import cli, conf
+from search import cli, conf, warm_start
 from search.cli import Options
 from search.session import Session
 from search.task import Task
+from search.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,12 +42,13 @@ def _run(arguments: Sequence[str]) -> int:
     task = conf.load(options.task, changed, options.set, options.model)
     if options.references and not task.references:
         raise UserError(f"--references: {conf.find(options.task)} has none")
+    warm = warm_start.load(options.warm_start, options.runs_dir, task)
     if options.dry_run:
-        return dry_run(task, options)
-    return Search(task, options, ["python", "-m", "search.run", *arguments]).run()
+        return dry_run(task, options, warm)
+    return Search(task, options, warm, ["python", "-m", "search.run", *arguments]).run()
 
 
-def dry_run(task: Task, options: Options) -> int:
+def dry_run(task: Task, options: Options, warm: Sequence[WarmStart]) -> int:
     """Prints what would be done; starts nothing."""
     import yaml
 
@@ -59,12 +61,14 @@ def dry_run(task: Task, options: Options) -> int:
     read_weights(task, options.data_root, _wanted(task, options))
     dataset = read(task, options.data_root)
     assert dataset.test is not None
+    warm_start.check_data(warm, dataset, task)
     plan = {
         "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
         f"on {options.ray_address or 'this machine'}",
         "rungs": list(task.milestones),
         "most epochs": options.num_samples * task.epochs,
         "references": [reference.name for reference in task.references] if options.references else [],
+        "warm start": [str(search) for search in warm],
         "dataset": {
             "from": dataset.origin,
             "warnings": list(dataset.warnings),
@@ -88,8 +92,8 @@ def dry_run(task: Task, options: Options) -> int:
 class Search:
     """One search; its steps in their order."""
 
-    def __init__(self, task: Task, options: Options, command: Sequence[str]) -> None:
-        self.task, self.options = task, options
+    def __init__(self, task: Task, options: Options, warm: Sequence[WarmStart], command: Sequence[str]) -> None:
+        self.task, self.options, self.warm = task, options, warm
         self.command = shlex.join(command)
         self.session = Session(task, options.data_root, options.ray_address, _wanted(task, options))
 
@@ -98,6 +102,7 @@ class Search:
         self._check_folders()
         uri = self._check_tracking()
         with self.session.opened() as dataset:
+            warm_start.check_data(self.warm, dataset, self.task)
             return self._search(uri, dataset)
 
     def _check_folders(self) -> None:
@@ -148,7 +153,8 @@ class Search:
         task, options = self.task, self.options
         resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
         accepts = _at_most(task.max_parameters, dataset) if task.max_parameters else None
-        proposer = Proposer(task.space, options.sampler, options.seed, task.references, accepts)
+        past = [trial for search in self.warm for trial in search.trials]
+        proposer = Proposer(task.space, options.sampler, options.seed, task.references, accepts, past)
         beside = references.to_train(task, options.seed) if options.references else []
         total = options.num_samples + len(beside)
         slots = min(resources.slots, options.max_concurrent or total, total)
@@ -163,6 +169,8 @@ class Search:
         progress.say(
             f"{folder.name}: {total} trials of at most {task.epochs} epochs, {slots} at a time; {dataset.origin}"
         )
+        for search in self.warm:
+            progress.say(f"warm start: {search}")
         driver = Driver(
             task,
             log,
@@ -213,6 +221,7 @@ class Search:
             "command": self.command,
             "options": options,
             "slots": slots,
+            "warm_starts": [search.facts for search in self.warm],
             "conf": self.task.resolved,
             "metric": self.task.metric,
             "milestones": list(self.task.milestones),

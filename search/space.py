@@ -181,7 +181,11 @@ class _Walk:
 
 
 def _settings_of_alternatives(config: Config) -> set[str]:
-    return {name.rpartition(".")[2] for name in config if "." in name}
+    return {_plain(name) for name in config if "." in name}
+
+
+def _plain(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def parameters_of(space: Space, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> Config | None:
@@ -190,37 +194,54 @@ def parameters_of(space: Space, settings: Mapping[str, Any], defaults: Mapping[s
     ``settings`` are plain names; what they leave out, and what the space leaves out, has its default.
     """
     wanted = {**defaults, **settings}
-    visited: Config = {}
-    parameters: Config = {}
-    if not _locate(space, wanted, visited, parameters, ""):
+    found = _look(space, lambda name: wanted[_plain(name)])
+    if found is None:
         return None
-    reached = {name.rpartition(".")[2] for name in visited}
-    elsewhere = [name for name in settings if name not in reached and label(wanted[name]) != label(defaults.get(name))]
-    return None if elsewhere else parameters
+    config, parameters = found
+    reached = {name: _plain(name) for name in config if not name.endswith(".model")}  # a family's own was found by then
+    same = all(label(config[name]) == label(wanted[plain]) for name, plain in reached.items())
+    missed = settings.keys() - reached.values()
+    return parameters if same and all(label(wanted[name]) == label(defaults.get(name)) for name in missed) else None
 
 
-def _locate(space: Space, wanted: Config, visited: Config, parameters: Config, prefix: str) -> bool:
-    """Fills ``parameters`` and ``visited`` with what ``propose`` would meet on the way to ``wanted``, if it can."""
-    for key, node in space.items():
-        if not prefix and key in _settings_of_alternatives(visited):
-            continue
-        if prefix and key == "model":  # of a family, which has been found by then
-            continue
-        name, value = prefix + key, wanted[key]
-        visited[name] = value
-        if isinstance(node, Fixed):
-            if label(node.value) != label(value):
-                return False
-        elif isinstance(node, Range):
-            if value not in node:
-                return False
-            parameters[name] = int(value) if node.integer else float(value)
-        else:
-            if label(value) not in [label(item) for item in node.values]:
-                return False
-            if len(node.values) > 1:
-                parameters[name] = label(value)
-            below = node.settings.get(str(value), {})
-            if not _locate(below, wanted, visited, parameters, f"{value}."):
-                return False
-    return True
+def parameters_at(space: Space, config: Config) -> Config | None:
+    """Optuna's parameters of the point of the space that is this very configuration, or None where there is none."""
+    found = _look(space, config.__getitem__)
+    return found[1] if found and found[0] == config else None
+
+
+def _look(space: Space, value_of: Callable[[str], Any]) -> tuple[Config, Config] | None:
+    """The configuration with these values of what is searched, and Optuna's parameters, or None where one is outside.
+
+    ``value_of``: of a setting's key, a KeyError where there is none.
+    """
+    look = _Look(value_of)
+    try:
+        return propose(space, look), look.parameters
+    except (KeyError, ValueError):
+        return None
+
+
+class _Look:
+    """Stands where Optuna's trial does, and gives wanted values; one that is not valid is a ValueError."""
+
+    def __init__(self, value_of: Callable[[str], Any]) -> None:
+        self.parameters: Config = {}
+        self._value_of = value_of
+
+    def suggest_int(self, name: str, low: int, high: int, log: bool, step: int) -> Any:
+        return self._take(name, Range(low, high, log, step, integer=True), int)
+
+    def suggest_float(self, name: str, low: float, high: float, log: bool, step: float | None) -> Any:
+        return self._take(name, Range(low, high, log, step), float)
+
+    def suggest_categorical(self, name: str, labels: Sequence[Any]) -> Any:
+        self.parameters[name] = labels[labels.index(label(self._value_of(name)))]
+        return self.parameters[name]
+
+    def _take(self, name: str, valid: Range, kind: type) -> Any:
+        value = self._value_of(name)
+        if value not in valid:
+            raise ValueError(name)
+        self.parameters[name] = kind(value)
+        return self.parameters[name]

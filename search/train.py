@@ -10,7 +10,6 @@ from datasets.command_line import INTERRUPTED, Parser, guarded
 from datasets.errors import UserError
 from search import cli
 from search.session import Session
-from search.validation import Validator
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,12 @@ def _train(arguments: Sequence[str]) -> int:
 
     folder = results.load(options.name, options.runs_dir).folder
     with closing(EventLog(folder / FILE_NAME, resume=True)) as log:  # from here on nobody else adds to the history
-        history = results.load(options.name, options.runs_dir).history
+        found = results.load(options.name, options.runs_dir)
+        history, task = found.history, found.task
         trial = history.trials.get(options.trial)
         if trial is None:
             raise UserError(f"--trial {options.trial}: {options.name} has trials 0 to {len(history.trials) - 1}")
         facts = history.search
-        validator = Validator(str(folder))
-        task = validator.task(facts["task"], validator.shaped(facts["conf"]))
         tracking.check(facts["tracking_uri"])
         session = Session(task, options.data_root, options.ray_address, weights_of([trial.config]))
         with session.opened() as dataset:

@@ -45,6 +45,11 @@ def cost(figures: Mapping[str, Any], metric: str) -> float:
     return 1 - value if metric in _SCORES else value
 
 
+def cost_name(metric: str) -> str:
+    """What the cost is called."""
+    return f"1 - {metric}" if metric in _SCORES else metric
+
+
 def metric_at(cost: float, metric: str) -> float:
     """The metric's own value at a cost, as people read it."""
     return 1 - cost if metric in _SCORES else cost

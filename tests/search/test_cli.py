@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 FLAGS = [
     *("--num-samples", "--gpus-per-trial", "--cpus-per-trial", "--max-concurrent", "--epochs", "--metric"),
     *("--scheduler", "--grace", "--reduction-factor", "--model", "--sampler", "--time-budget", "--epoch-budget"),
-    *("--target", "--references", "--seed", "--name", "--data-root", "--runs-dir", "--tracking-uri", "--ray-address"),
-    *("--top-k", "--set", "--dry-run", "--quiet", "--json"),
+    *("--target", "--references", "--warm-start", "--seed", "--name", "--data-root", "--runs-dir", "--tracking-uri"),
+    *("--ray-address", "--top-k", "--set", "--dry-run", "--quiet", "--json"),
 ]
 
 
@@ -56,6 +56,7 @@ def test_defaults():
         epoch_budget=None,
         target=None,
         references=False,
+        warm_start=[],
         seed=0,
         name=None,
         data_root=None,
@@ -94,6 +95,7 @@ def test_the_environment_sets_the_tracking_uri(monkeypatch):
         (["--epoch-budget", "500"], "epoch_budget", 500),
         (["--target", "0.01"], "target", 0.01),
         (["--references"], "references", True),
+        (["--warm-start", "a", "--warm-start", "/x/b"], "warm_start", ["a", "/x/b"]),
         (["--grace", "2"], "grace", 2),
         (["--reduction-factor", "4"], "reduction_factor", 4),
         (["--model", "mlp", "--model", "cnn"], "model", ["mlp", "cnn"]),
@@ -181,7 +183,7 @@ def test_help_names_the_default_of_every_option_that_has_one():
 
 def test_help_of_options_that_can_be_repeated_says_so():
     repeated = [action for action in actions() if isinstance(action, argparse._AppendAction)]
-    assert [action.dest for action in repeated] == ["model", "set"]
+    assert [action.dest for action in repeated] == ["model", "warm_start", "set"]
     assert all("(repeatable)" in action.help for action in repeated)
 
 

@@ -128,6 +128,7 @@ def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: Mak
     assert (told.optuna, value) == ("COMPLETE", 0.125)
     told, _, rungs = driver.proposer.told[2]
     assert (told.optuna, rungs) == ("PRUNED", {2: 0.875})
+    assert [driver.history.trials[number].missed_rung for number in (1, 2)] == [None, 2]
 
 
 def test_every_way_to_end_is_told_to_the_study_and_to_mlflow_as_the_summary_has_it(

@@ -69,6 +69,15 @@ def test_a_report_without_epochs_changes_nothing():
     assert history.trials[0].figure("val_loss") == 0.9
 
 
+def test_what_was_best_at_a_rung_is_that_of_the_report_that_ends_there():
+    best = epoch(2, 0.2)
+    folds = report(0, epoch(1, 0.9), epoch(2, 0.8)) | {"best": best}
+    history = History([{"event": "search", "milestones": [2, 6]}, proposal(0), folds, report(0, epoch(3), epoch(4))])
+    assert history.trials[0].at_rungs == {2: best}
+    history.apply(report(0, epoch(2, 0.1)))
+    assert history.trials[0].at_rungs == {2: best}, "seen again after a restart"
+
+
 def test_a_checkpoint_is_the_newest_with_its_own_worth():
     first, second = ({"event": "checkpoint", "time": 6.0, "trial": 0, "path": path, "best": epoch(index, loss)}
                      for path, index, loss in (("a", 1, 0.5), ("b", 2, 0.4)))  # fmt: skip

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from conf_document import message_of
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, create_trial
 
 from search import conf
 from search.endings import told
@@ -157,3 +159,42 @@ def test_the_sampler_turns_away_from_where_trials_diverge_or_run_out_of_memory(e
         loss = (2 * place - 0.8) ** 2 + config["dropout"]
         proposer.tell(number, told(ending if fell[-1] else "completed"), None if fell[-1] else loss, {})
     assert sum(fell[20:]) < 16, "of 40, where 20 would be chance"
+
+
+def completed(proposer: Proposer) -> list[FrozenTrial]:
+    return [trial for trial in proposer.study.trials if trial.state.name == "COMPLETE"]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize(("space", "count"), [(SMALL, 12), (CONDITIONAL, 15)], ids=["flat", "conditional"])
+def test_what_earlier_searches_proposed_is_not_proposed_again_until_all_has_been(sampler, space, count):
+    earlier = Proposer(space, sampler, 0)
+    proposed = ask_and_tell(earlier, range(7))
+    proposer = Proposer(space, sampler, 0, past=completed(earlier))
+    assert len({*proposed, *ask_and_tell(proposer, range(count - 7))}) == count
+    assert ask_and_tell(proposer, range(3))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_the_seed_of_an_earlier_search_draws_anew_after_it(sampler):
+    space: Space = {"lr": Range(1e-3, 1.0)}
+    earlier = Proposer(space, sampler, 0)
+    proposed = ask_and_tell(earlier, range(30))
+    again, after = (
+        ask_and_tell(Proposer(space, sampler, 0, past=past), range(30)) for past in ((), completed(earlier))
+    )
+    assert proposed == again
+    assert not {*proposed} & {*after}
+    assert after == ask_and_tell(Proposer(space, sampler, 0, past=completed(earlier)), range(30))
+
+
+def test_the_sampler_goes_on_where_earlier_trials_were_good():
+    space: Space = {"lr": Range(1e-4, 1.0, log=True)}
+    distributions = {"lr": FloatDistribution(1e-4, 1.0, log=True)}
+    past = [
+        create_trial(value=abs(place - 30), params={"lr": 10 ** (-place / 10)}, distributions=distributions)
+        for place in range(41)
+    ]
+    proposer = Proposer(space, "tpe", 0, past=past)
+    rates = [proposer.ask(number)[0]["lr"] for number in range(10)]
+    assert sum(3e-4 < rate < 3e-3 for rate in rates) >= 7, "of ten, where two or three would be chance"

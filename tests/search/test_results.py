@@ -69,3 +69,15 @@ def test_an_unknown_name_is_told_the_known_ones(tmp_path: Path) -> None:
     assert message_of(results.load, "mine", tmp_path) == f"no search mine in {tmp_path}: it has none"
     write(tmp_path / "yours")
     assert message_of(results.load, "mine", tmp_path) == f"no search mine in {tmp_path}: it has yours"
+
+
+def test_a_search_is_found_by_its_name_or_by_the_path_of_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for runs in ("runs", "old"):
+        (tmp_path / runs).mkdir()
+        write(tmp_path / runs / "mine")
+    found = [results.load(name).folder for name in ("mine", "old/mine", str(tmp_path / "old/mine"))]
+    assert found == [Path("runs/mine"), Path("old/mine"), tmp_path / "old/mine"]
+    assert message_of(results.load, "old/yours") == "no search old/yours in runs: it has mine"

@@ -155,6 +155,21 @@ def test_a_row_a_trial_in_the_table(finished: Path, summary: dict[str, Any]) -> 
 
 
 @pytest.mark.slow
+def test_a_warm_start_is_told_on_the_terminal_and_in_the_log(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*SMALL, "--num-samples", "2", "--seed", "3", "--runs-dir", str(tmp_path), "--name", "warm"]
+    assert main(["digits", *arguments, "--warm-start", str(finished / "small")]) == 0
+    assert "\nwarm start: 5 of 5 trials of small\n" in capsys.readouterr().err
+    first, *log = events.read(tmp_path / "warm/events.jsonl")
+    past = History(events.read(finished / "small/events.jsonl"))
+    assert first["warm_starts"] == [{"name": "small", "id": past.search["id"], "trials": 5, "left_out": {}}]
+    configs = [event["config"] for event in log if event["event"] == "proposal"]
+    assert len(configs) == 2
+    assert not any(config == trial.config for config in configs for trial in past.searched()), "drawn anew"
+
+
+@pytest.mark.slow
 def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,19 @@ import optuna
 import pytest
 from optuna.trial import FixedTrial
 
-from search.space import Choice, Fixed, Range, all_parameters, label, nodes, parameters_of, propose, searched, strongest
+from search.space import (
+    Choice,
+    Fixed,
+    Range,
+    all_parameters,
+    label,
+    nodes,
+    parameters_at,
+    parameters_of,
+    propose,
+    searched,
+    strongest,
+)
 
 OPTIMIZER = Choice(
     ("adam", "sgd"),
@@ -36,6 +48,10 @@ MLP_ADAM = {
     "dropout": 0.3,
 }
 CNN_SGD = {"model": "cnn", "cnn.dropout": 0.1, "optimizer": "sgd", "sgd.momentum": 0.9, "lr": 0.01, "batch_size": 16}
+
+
+def without(config, name):
+    return {key: value for key, value in config.items() if key != name}
 
 
 def many_proposals(space, count=200):
@@ -183,6 +199,51 @@ def test_parameters_inside_are_proposed_again_when_enqueued():
         study.enqueue_trial(parameters_of(SPACE, settings, settings))
         config = propose(SPACE, study.ask())
         assert {key.rpartition(".")[2]: value for key, value in config.items()}.items() <= settings.items()
+
+
+CONFIG_MLP = MLP_ADAM | {"mlp.widths": [128, 64], "clip": 1.0, "normalise": "standard"}
+CONFIG_CNN = CNN_SGD | {"cnn.channels": [16, 32], "sgd.nesterov": True, "clip": 1.0, "normalise": "standard"}
+
+
+@pytest.mark.parametrize(
+    ("config", "parameters"),
+    [
+        (CONFIG_MLP, MLP_ADAM),
+        (CONFIG_CNN, CNN_SGD),
+        (dict(reversed(CONFIG_CNN.items())), CNN_SGD),
+        (CONFIG_MLP | {"lr": 0.2}, None),
+        (CONFIG_MLP | {"dropout": 0.25}, None),
+        (CONFIG_MLP | {"batch_size": 33}, None),
+        (CONFIG_MLP | {"mlp.widths": [64, 64]}, None),
+        (CONFIG_MLP | {"clip": 0.5}, None),
+        (CONFIG_MLP | {"normalise": "none"}, None),
+        (CONFIG_MLP | {"model": "resnet"}, None),
+        (CONFIG_MLP | {"affine": 0.1}, None),
+        (CONFIG_MLP | {"sgd.momentum": 0.9}, None),
+        (CONFIG_CNN | {"cnn.channels": [16, 64]}, None),
+        (CONFIG_CNN | {"dropout": 0.1}, None),
+        (without(CONFIG_MLP, "lr"), None),
+        (without(CONFIG_MLP, "clip"), None),
+        ({}, None),
+    ],
+)
+def test_parameters_at_exactly_one_configuration_or_none_where_the_space_does_not_have_it(config, parameters):
+    found = parameters_at(SPACE, config)
+    assert found == parameters
+    if found is not None:
+        assert list(found) == list(parameters), "in the order in which they are proposed"
+        assert propose(SPACE, FixedTrial(found)) == config
+
+
+def test_what_is_proposed_is_found_again_by_its_configuration_alone():
+    for config, parameters in many_proposals(SPACE):
+        assert parameters_at(SPACE, config) == parameters
+
+
+def test_a_family_of_another_model_is_another_configuration():
+    spaces = [{"model": Choice(("mine",), {"mine": {"model": Fixed(model)}})} for model in ("mlp", "cnn")]
+    config = {"model": "mine", "mine.model": "mlp"}
+    assert [parameters_at(space, config) for space in spaces] == [{}, None]
 
 
 @pytest.mark.parametrize(
