@@ -37,7 +37,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import datasets
-from benchmarks.throughput import Figure, natural
+from benchmarks.figures import Figure, natural
 from datasets import Dataset, Examples, Fold
 from search.provenance import git_state, installed_versions
 from search.summary import write_aside

@@ -29,7 +29,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.throughput import Figure, natural
+from benchmarks.figures import Figure, natural
 from search import conf
 from search.driver import Driver
 from search.events import EventLog

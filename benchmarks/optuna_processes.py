@@ -1,23 +1,23 @@
 """The same search with Optuna alone: worker processes that share a study in a journal file.
 
-TPE and successive halving as Optuna has them. Nothing is kept but the study: no checkpoints, no MLflow, no test.
+The list is enqueued, successive halving is Optuna's. Nothing is kept but the study: no checkpoints, no MLflow, no test.
 """
 
 import multiprocessing
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import optuna
 import torch
-from optuna.pruners import SuccessiveHalvingPruner
-from optuna.samplers import TPESampler
+from optuna.pruners import NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import RandomSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import MaxTrialsCallback
 
 from benchmarks.epoch_log import EpochLog
 from benchmarks.setting import WORKERS, Setting, blind_dataset
 from datasets import Dataset
-from search.driver import trial_seed
 from search.space import propose
 from search.task import Task
 from trainables.epoch import DivergedError, cost
@@ -31,18 +31,17 @@ def storage(setting: Setting) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(setting.folder / "journal.log")))
 
 
-def work(number: int, dataset: Dataset, task: Task, setting: Setting) -> None:
-    """One worker: trials until there are enough, running ones counted.
-
-    Two workers that end a trial at the same moment, and those were the only ones running, may both begin the last.
-    """
+def work(dataset: Dataset, task: Task, setting: Setting) -> None:
+    """One worker: trials until the list is through."""
     torch.set_num_threads(1)
 
     def objective(trial: optuna.trial.Trial) -> float:
-        seed = trial_seed(setting.seed, trial.number)
-        config = propose(task.space, trial)
+        if trial.number >= len(setting.given):
+            trial.study.stop()
+            raise optuna.TrialPruned
+        config, seed = propose(task.space, trial), setting.given[trial.number].seed
         training = Training(dataset, config, epochs=task.epochs, patience=task.patience, metric=task.metric, seed=seed)
-        log = EpochLog(setting.folder, str(trial.number))
+        log = EpochLog(setting.folder, str(setting.place(config)))
         best = float("inf")
         for epoch in training:
             log.append(epoch.seconds)
@@ -52,25 +51,28 @@ def work(number: int, dataset: Dataset, task: Task, setting: Setting) -> None:
                 raise optuna.TrialPruned
         return best
 
+    halving = SuccessiveHalvingPruner(min_resource=task.grace, reduction_factor=task.reduction_factor)
     study = optuna.load_study(
         study_name=STUDY,
         storage=storage(setting),
-        sampler=TPESampler(seed=setting.seed + number),
-        pruner=SuccessiveHalvingPruner(min_resource=task.grace, reduction_factor=task.reduction_factor),
+        sampler=RandomSampler(),
+        pruner=halving if setting.asha else NopPruner(),
     )
-    enough = MaxTrialsCallback(setting.num_samples, states=None)
-    study.optimize(objective, callbacks=[enough], catch=(DivergedError,))
+    study.optimize(objective, catch=(DivergedError,))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the search."""
-    setting = Setting.parse(arguments)
+    (folder,) = sys.argv[1:] if arguments is None else arguments
+    setting = Setting.read(Path(folder))
     task = setting.task()
     dataset = blind_dataset(task)
     study = optuna.create_study(study_name=STUDY, storage=storage(setting))
+    for trial in setting.given:
+        study.enqueue_trial(trial.parameters)
     # Forked, as Optuna's example of a journal does it on Linux: the workers need not import torch again.
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=work, args=(number, dataset, task, setting)) for number in range(WORKERS)]
+    workers = [context.Process(target=work, args=(dataset, task, setting)) for _ in range(WORKERS)]
     for worker in workers:
         worker.start()
     for worker in workers:

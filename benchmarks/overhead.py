@@ -37,7 +37,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.throughput import Figure, natural
+from benchmarks.figures import Figure, natural
 from datasets import Dataset, Examples, Fold
 from search import cluster, conf
 from search.driver import Driver

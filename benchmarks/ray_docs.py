@@ -1,4 +1,4 @@
-"""The same search as Ray's documentation writes it: OptunaSearch, ASHA, the stock MLflow callback.
+"""The same search as Ray's documentation writes it: OptunaSearch, ASHA, the stock MLflow callback if it is asked for.
 
 Put together from the examples that come with Ray (``optuna_define_by_run_example``, ``cifar10_pytorch``,
 ``mlflow_example``) and otherwise left at its defaults: a new process a trial, concurrency by the CPUs, the CSV, JSON
@@ -11,11 +11,13 @@ and TensorBoard loggers, Ray's table on stdout. Where the examples differ, this 
   reading it anew;
 - ``save_artifact`` of the MLflow callback at its default, False: the MLflow example's True would copy each trial's
   folder once more;
+- the list of configurations by OptunaSearch's ``points_to_evaluate``, so that nothing is left to its sampler;
 - results in the measurement's folder instead of ``~/ray_results``.
 
 The test split is not evaluated.
 """
 
+import argparse
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -40,10 +42,10 @@ from trainables.training import Training
 def train(config: dict[str, Any], dataset: Dataset, task: Task, setting: Setting) -> None:
     """The trainable."""
     torch.set_num_threads(1)
-    training = Training(
-        dataset, config, epochs=task.epochs, patience=task.patience, metric=task.metric, seed=setting.seed
-    )
-    log = EpochLog(setting.folder, tune.get_context().get_trial_id())
+    place = setting.place(config)
+    seed = setting.given[place].seed
+    training = Training(dataset, config, epochs=task.epochs, patience=task.patience, metric=task.metric, seed=seed)
+    log = EpochLog(setting.folder, str(place))
     for epoch in training:
         log.append(epoch.seconds)
         with tempfile.TemporaryDirectory() as folder:
@@ -54,24 +56,34 @@ def train(config: dict[str, Any], dataset: Dataset, task: Task, setting: Setting
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the search."""
-    setting = Setting.parse(arguments)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--mlflow", action="store_true")
+    options = parser.parse_args(arguments)
+    setting = Setting.read(options.folder)
     task = setting.task()
+    mlflow = MLflowLoggerCallback(tracking_uri=f"sqlite:///{setting.folder / 'mlflow.db'}", experiment_name="digits")
     tuner = tune.Tuner(
         tune.with_parameters(train, dataset=blind_dataset(task), task=task, setting=setting),
         tune_config=tune.TuneConfig(
             metric="loss",
             mode="min",
             # Ray pickles the searcher: a partial can be, a function inside this one can't.
-            search_alg=OptunaSearch(space=partial(propose, task.space), metric="loss", mode="min", seed=setting.seed),
-            scheduler=ASHAScheduler(max_t=task.epochs, grace_period=task.grace, reduction_factor=task.reduction_factor),
-            num_samples=setting.num_samples,
+            search_alg=OptunaSearch(
+                space=partial(propose, task.space),
+                metric="loss",
+                mode="min",
+                points_to_evaluate=[trial.parameters for trial in setting.given],
+            ),
+            scheduler=ASHAScheduler(max_t=task.epochs, grace_period=task.grace, reduction_factor=task.reduction_factor)
+            if setting.asha
+            else None,
+            num_samples=len(setting.given),
         ),
         run_config=tune.RunConfig(
             name="digits",
             storage_path=str(setting.folder),
-            callbacks=[
-                MLflowLoggerCallback(tracking_uri=f"sqlite:///{setting.folder / 'mlflow.db'}", experiment_name="digits")
-            ],
+            callbacks=[mlflow] if options.mlflow else None,
         ),
     )
     results = tuner.fit()
