@@ -5,6 +5,8 @@
   own parameters, torch's fused optimiser over them.
 - ``bare, last``: the same with the convolutions' weights channels last, as ours are.
 - ``loader``: ``bare`` over torch's ``DataLoader`` without workers, over single examples of a ``TensorDataset``.
+- ``pictures``: the same over single examples as torchvision's datasets give them: each one made a picture and a tensor
+  again, of uint8 arrays in memory.
 
 What ours does in an epoch, the others do too: all training examples in a new random order, uint8 scaled to 0 to 1,
 the same augmentation, normalisation in the model, cross-entropy with label smoothing, its backward pass, AdamW at a
@@ -33,8 +35,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms import ToTensor
 
 import datasets
 from benchmarks.figures import Figure, natural
@@ -51,17 +55,18 @@ from trainables.training import Training, on_device
 _RECIPE = {"optimizer": "adamw", "lr": 3e-3, "weight_decay": 0.1, "schedule": "cosine", "batch_norm": True,
            "normalise": "standard", "dropout": 0.1, "label_smoothing": 0.02, "affine": 0.3, "shift": 0.1}  # fmt: skip
 CASES: dict[tuple[str, str], dict[str, Any]] = {
-    ("digits", "mlp"): {"widths": [512], "batch_size": 64},
-    ("digits", "cnn"): {"channels": [24, 64], "widths": [], "batch_size": 64},
-    ("mnist", "mlp"): {"widths": [256], "batch_size": 128},
-    ("mnist", "cnn"): {"channels": [8, 16, 32], "widths": [], "batch_size": 128},
-    ("svhn", "cnn"): {"channels": [16, 32, 64], "widths": [128], "batch_size": 128},
+    ("digits", "MLP"): {"model": "mlp", "widths": [512], "batch_size": 64, **_RECIPE},
+    ("digits", "CNN"): {"model": "cnn", "channels": [24, 64], "widths": [], "batch_size": 64, **_RECIPE},
+    ("mnist", "MLP by hand"): {"model": "mlp", "widths": [128], "batch_size": 64, "optimizer": "adam", "lr": 1e-2},
+    ("mnist", "MLP"): {"model": "mlp", "widths": [256], "batch_size": 128, **_RECIPE},
+    ("mnist", "CNN"): {"model": "cnn", "channels": [8, 16, 32], "widths": [], "batch_size": 128, **_RECIPE},
+    ("svhn", "CNN"): {"model": "cnn", "channels": [16, 32, 64], "widths": [128], "batch_size": 128, **_RECIPE},
 }
-"""What is measured: the settings by dataset and model."""
+"""What is measured: the configuration by dataset and name; by hand: the reference of the task, without augmentation."""
 _SHAPES = {"mnist": (1, 28, 28), "svhn": (3, 32, 32)}
 
-_COLUMNS = {"ours": 1, "bare": 1, "bare, last": 1, "loader": 1, "ours / bare": 2, "ours / bare, last": 2,
-            "ours / loader": 2}  # fmt: skip
+_COLUMNS = {"ours": 1, "bare": 1, "bare, last": 1, "loader": 1, "pictures": 1, "ours / bare": 2,
+            "ours / bare, last": 2, "ours / loader": 2, "ours / pictures": 2}  # fmt: skip
 """Heading and figure, and its digits."""
 
 Batches = Iterable[Sequence[torch.Tensor]]
@@ -115,10 +120,31 @@ def resident(inputs: torch.Tensor, targets: torch.Tensor, size: int) -> Iterator
         yield inputs[index], targets[index]
 
 
+class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """As ``torchvision.datasets.MNIST`` with ``ToTensor`` gives examples, from an array in memory."""
+
+    def __init__(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        self.inputs, self.targets, self.to_tensor = inputs.movedim(1, -1).squeeze(-1), targets, ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.to_tensor(Image.fromarray(self.inputs[place].numpy())), self.targets[place]
+
+
 def plain(
-    dataset: Dataset, config: dict[str, Any], epochs: int, *, loader: bool = False, last: bool = False
+    dataset: Dataset,
+    config: dict[str, Any],
+    epochs: int,
+    *,
+    source: type[torch.utils.data.Dataset[Any]] | None = None,
+    last: bool = False,
 ) -> OneEpoch:
-    """Epochs of a plain loop, from resident tensors or from a ``DataLoader``; ``last``: weights channels last."""
+    """Epochs of a plain loop, from resident tensors or from a ``DataLoader`` over single examples of ``source``.
+
+    ``last``: weights channels last.
+    """
     name, keywords, recipe = split_settings(config)
     inputs, targets = on_device(dataset.development.inputs, "cpu"), on_device(dataset.development.targets, "cpu")
     size, steps = recipe.batch_size, math.ceil(len(targets) / recipe.batch_size)
@@ -127,8 +153,9 @@ def plain(
     model.fit_normalisation(recipe.normalise, in_pieces(inputs))
     if last:
         model.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    loaded = DataLoader(TensorDataset(inputs, targets), batch_size=size, shuffle=True) if loader else None
+    family = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    optimizer = family(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    loaded = DataLoader(source(inputs, targets), batch_size=size, shuffle=True) if source else None
     step = 0
 
     def epoch() -> float:
@@ -160,8 +187,10 @@ def measure(dataset: Dataset, config: dict[str, Any], repeats: int, epochs: int)
     run: dict[str, OneEpoch] = {
         "ours": ours(dataset, config, total),
         "bare": plain(dataset, config, total),
-        "loader": plain(dataset, config, total, loader=True),
+        "loader": plain(dataset, config, total, source=TensorDataset),
     }
+    if dataset.development.inputs.dtype == np.uint8:
+        run["pictures"] = plain(dataset, config, total, source=Pictures)
     if config["model"] == "cnn":
         run["bare, last"] = plain(dataset, config, total, last=True)
     systems = list(run)
@@ -205,16 +234,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{options.repeats} repeats, processor ms an epoch: median (least to most)\n")
     print(f"| dataset | model | examples | {' | '.join(_COLUMNS)} |")
     print(f"|---|---|---:|{'---:|' * len(_COLUMNS)}")
-    for (task, model), settings in CASES.items():
+    for (task, name), config in CASES.items():
         dataset = examples(task, options.examples)
-        config = {"model": model, **_RECIPE, **settings}
         count = len(dataset.development)
         runs = measure(dataset, config, options.repeats, math.ceil(options.examples / count))
         table = figures(runs)
-        cells = [table[name].text(digits) if name in table else "–" for name, digits in _COLUMNS.items()]
-        print(f"| {task} | {model} | {count} | {' | '.join(cells)} |", flush=True)
+        cells = [table[column].text(digits) if column in table else "–" for column, digits in _COLUMNS.items()]
+        print(f"| {task} | {name} | {count} | {' | '.join(cells)} |", flush=True)
         cases.append(
-            {"dataset": task, "origin": dataset.origin, "examples": count, "config": config,
+            {"dataset": task, "name": name, "origin": dataset.origin, "examples": count, "config": config,
              "figures": {key: figure._asdict() for key, figure in table.items()},
              "runs": [asdict(run) for run in runs]}
         )  # fmt: skip

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -33,7 +33,7 @@ from benchmarks.figures import Figure, natural
 from search import conf
 from search.driver import Driver
 from search.events import EventLog
-from search.history import History
+from search.history import History, TrialResult
 from search.progress import ProgressView
 from search.proposer import Proposer
 from search.provenance import git_state, installed_versions
@@ -71,7 +71,7 @@ class Scripted:
         """None."""
         return {}
 
-    def tell(self, *ending: Any) -> None:
+    def see(self, trial: TrialResult) -> None:
         """Nothing is learnt."""
 
 
@@ -96,13 +96,21 @@ def terminal() -> Iterator[Console]:
 
 
 def message(trial: int, epoch: int, epochs: int) -> dict[str, Any]:
-    """One epoch's report; all trials are alike, so that none is pruned and all rungs are judged."""
-    loss = 1 / epoch
+    """One epoch's report; each trial is better than those before it, so that nearly all go on at every rung."""
+    loss = 1 / (epoch + trial)
     figures = {"index": epoch, "train_loss": loss, "train_error": loss / 10, "val_loss": loss, "val_error": loss / 10,
                "val_f1": 1 - loss / 10, "seconds": 0.05, "lr": 0.1}  # fmt: skip
     worker = {"node": "here", "pid": 1, "gpus": 0} if epoch == 1 else None
     ending = "completed" if epoch == epochs else None
-    return {"trial": trial, "epochs": [figures], "best": figures, "value": loss, "worker": worker, "ending": ending}
+    return {
+        "trial": trial,
+        "epochs": [figures],
+        "best": figures,
+        "value": loss,
+        "worker": worker,
+        "parameters": None,
+        "ending": ending,
+    }
 
 
 def search(task: Task, configs: Sequence[dict[str, Any]], slots: int, console: Console | None) -> Measurement:
@@ -122,7 +130,7 @@ def search(task: Task, configs: Sequence[dict[str, Any]], slots: int, console: C
         while True:
             began, cpu_began = clock(), time.process_time()
             while len(running) < slots and (proposal := driver.propose()):
-                running[proposal["trial"]] = 0
+                running[proposal["trial"]] = history.trials[proposal["trial"]].epochs
             if not running:
                 break
             for trial, epoch in list(running.items()):
@@ -131,6 +139,7 @@ def search(task: Task, configs: Sequence[dict[str, Any]], slots: int, console: C
                 running[trial] += 1
                 if driver.report(report) or driver.judge(report):
                     del running[trial]
+                    driver.left(trial)
                 steps.append(clock() - start)
             spent += clock() - began
             cpu += time.process_time() - cpu_began
@@ -138,7 +147,6 @@ def search(task: Task, configs: Sequence[dict[str, Any]], slots: int, console: C
                 frames = [_frame_seconds(view, console) for _ in range(_FRAMES)]
         view.end()
         log.close()
-    assert len(steps) == num_samples * task.epochs
     return Measurement(
         reports=len(steps),
         seconds=spent,
@@ -167,8 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="where the figures go (default: benchmarks/out/live_view.json)")  # fmt: skip
     options = parser.parse_args(arguments)
     task = conf.load("digits", {"epochs": options.epochs}, [])
-    proposer = Proposer(task.space, "random", 0, ())
-    configs = [proposer.ask(number)[0] for number in range(options.num_samples)]
+    with closing(Proposer(task.space, "random", 0)) as proposer:
+        configs = [proposer.ask(number)[0] for number in range(options.num_samples)]
 
     load = os.getloadavg()[0]
     off, on = [], []

@@ -9,10 +9,10 @@ Workers have a logical CPU each: ``--workers 64`` runs anywhere, but on two core
 default size to nearly three minutes, so that the default is 2. ``--trials 1000`` and ``10000`` say how a trial's cost
 grows with the search.
 
-- ``driver ms/trial``: processor time of the thread that Tune, driver and sampler run in, over the whole search; then of
+- ``driver ms/trial``: processor time of the thread that Tune and the driver run in, over the whole search; then of
   the first and of the last trials apart, a hundred each where there are as many. The first are those that end after as
   many as there are workers, whose starts are mostly not in it; in a short search first and last overlap.
-- ``sampler ms/trial``: the share of it in Proposer.ask and tell, of the first and of the last.
+- ``sampler ms/trial``: in Proposer.ask and see, and on the proposer's own thread, of the first and of the last.
 - ``recorder ms/trial``: processor time of the recorder's thread once its database is made; ``after s``: how long it
   still had to write when the last trial had ended.
 - ``process ms/trial``: processor time of the process while trials ran, with the recorder's and Ray's own threads.
@@ -31,18 +31,20 @@ import time
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from optuna.trial import FrozenTrial
 
 from benchmarks.figures import Figure, natural
 from datasets import Dataset, Examples, Fold
 from search import cluster, conf
 from search.driver import Driver
 from search.events import FILE_NAME, EventLog
-from search.history import History
+from search.history import History, TrialResult
 from search.proposer import Proposer, Sampler
 from search.provenance import git_state, installed_versions
 from search.recorder import Recorder, import_mlflow
@@ -64,7 +66,7 @@ class Mark(NamedTuple):
     driver: float
     """Of the thread that trials end in."""
     sampler: float
-    """In the proposer, of the driver's."""
+    """In the proposer, in the driver's thread and in its own."""
     megabytes: float
     """Resident."""
 
@@ -91,9 +93,9 @@ class Measurement:
 
 
 class TimedProposer(Proposer):
-    """Adds up its processor time, and marks each ending."""
+    """Adds up its processor time, also of its own thread, and marks each ending."""
 
-    seconds = 0.0
+    seconds = on_thread = 0.0
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -106,16 +108,23 @@ class TimedProposer(Proposer):
         self.seconds += time.thread_time() - began
         return asked
 
-    def tell(self, *ending: Any) -> None:
+    def see(self, trial: TrialResult) -> None:
         """As it is."""
         began = time.thread_time()
-        super().tell(*ending)
+        super().see(trial)
         self.seconds += time.thread_time() - began
-        self.mark()
+        if trial.ended is not None:
+            self.mark()
+
+    def _propose(self, trials: Sequence[FrozenTrial]) -> Any:
+        began = time.thread_time()
+        proposal = super()._propose(trials)
+        self.on_thread += time.thread_time() - began
+        return proposal
 
     def mark(self) -> None:
         """Notes where the search stands."""
-        self.marks.append(Mark(time.perf_counter(), time.thread_time(), self.seconds, _megabytes()))
+        self.marks.append(Mark(time.perf_counter(), time.thread_time(), self.seconds + self.on_thread, _megabytes()))
 
 
 class TimedRecorder(Recorder):
@@ -163,7 +172,8 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
         recorder.start()
         process = time.process_time()
         proposer.mark()
-        run_trials(driver, _dataset(), plan, folder, workers, make_closed_form)
+        with closing(proposer):
+            run_trials(driver, _dataset(), plan, folder, workers, make_closed_form)
         proposer.mark()
         process = time.process_time() - process
         log.append("end", wall_seconds=0.0, interrupted=False)

@@ -30,22 +30,29 @@ from benchmarks.replay import Outcome, System, Table, simulate, table
 class Ours:
     """The product's driver, with its sampler and its rungs."""
 
-    def __init__(self, grid: Table, seed: int, sampler: str = "tpe", **changes: Any) -> None:
+    def __init__(self, grid: Table, seed: int, sampler: str = "gp", **changes: Any) -> None:
         from search.driver import Driver
         from search.history import History
         from search.proposer import Proposer
 
         self.task = grid.task(**changes)
-        proposer = Proposer(self.task.space, sampler, seed)  # type: ignore[arg-type]
+        proposer = Proposer(self.task.space, sampler, seed, milestones=self.task.milestones)  # type: ignore[arg-type]
         log: Any = SimpleNamespace(append=lambda event, **fields: {"event": event, "time": 0.0, **fields})
         self.driver = Driver(self.task, log, History(), proposer, num_samples=sys.maxsize, seed=seed)
+        self.driver.history.search = {"milestones": self.task.milestones}
 
-    def propose(self, number: int) -> dict[str, Any]:
+    def next(self) -> tuple[int, dict[str, Any]]:
         proposal = self.driver.propose()
         assert proposal is not None
-        return dict(proposal["config"])
+        return proposal["trial"], proposal["config"]
 
     def report(self, number: int, epoch: int, losses: Sequence[float]) -> bool:
+        leaves = self._reported(number, epoch, losses)
+        if leaves:
+            self.driver.left(number)
+        return leaves
+
+    def _reported(self, number: int, epoch: int, losses: Sequence[float]) -> bool:
         message: dict[str, Any] = {"trial": number, "worker": None, "epochs": [], "ending": None}
         if not math.isfinite(losses[-1]):
             return self.driver.report(message | {"ending": "diverged"})
@@ -53,9 +60,6 @@ class Ours:
         message |= {"epochs": [best], "best": best, "value": best["val_loss"]}
         message["ending"] = "completed" if epoch == self.task.epochs else None
         return self.driver.report(message) or self.driver.judge(message)
-
-    def resumed(self) -> int | None:
-        return None
 
 
 class Rays:
@@ -70,7 +74,7 @@ class Rays:
 
         np.random.seed(seed)  # noqa: NPY002 - Ray's ASHA draws its bracket from it
         task = grid.task()
-        self.epochs = task.epochs
+        self.epochs, self.proposed = task.epochs, 0
 
         def space(trial: optuna.Trial) -> None:
             self.config = propose(task.space, trial)
@@ -81,11 +85,13 @@ class Rays:
             metric="loss", mode="min", max_t=self.epochs, grace_period=grace, reduction_factor=factor
         )
 
-    def propose(self, number: int) -> dict[str, Any]:
+    def next(self) -> tuple[int, dict[str, Any]]:
+        number = self.proposed
+        self.proposed += 1
         self.searcher.suggest(str(number))
         if self.asha:
             self.asha.on_trial_add(None, SimpleNamespace(trial_id=str(number)))
-        return self.config
+        return number, self.config
 
     def report(self, number: int, epoch: int, losses: Sequence[float]) -> bool:
         result = {"loss": float(losses[-1]), "training_iteration": epoch}
@@ -99,83 +105,12 @@ class Rays:
             self.searcher.on_trial_result(str(number), result)
         return stop
 
-    def resumed(self) -> int | None:
-        return None
-
-
-class Promoting:
-    """What is not built yet: ASHA as its paper has it (arXiv 1810.05934, algorithm 2), by promotion.
-
-    At each rung every trial leaves its worker; one in ``factor`` of those there goes on, the best first. So the share
-    that goes on holds whatever the drift of the proposals, and the first ones do not run to their end unopposed. The
-    sampler is told, at each proposal, of paused trials as PRUNED where they stand.
-    """
-
-    def __init__(
-        self, grid: Table, seed: int, *, sampler: str, grace: int = 1, factor: int = 3, startup: int = 10
-    ) -> None:
-        import optuna
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self.sampler = (
-                optuna.samplers.RandomSampler(seed=seed)
-                if sampler == "random"
-                else optuna.samplers.TPESampler(
-                    multivariate=True, group=True, constant_liar=True, seed=seed, n_startup_trials=startup
-                )
-            )
-        self.task = grid.task(grace=grace, reduction_factor=factor)
-        self.told: dict[int, dict[str, Any]] = {}
-        self.rungs: dict[int, dict[int, float]] = {milestone: {} for milestone in self.task.milestones}
-        self.promoted: dict[int, set[int]] = {milestone: set() for milestone in self.task.milestones}
-
-    def propose(self, number: int) -> dict[str, Any]:
-        import optuna
-
-        from search.space import propose
-
-        study = optuna.create_study(sampler=self.sampler)
-        study.add_trials([optuna.trial.create_trial(**facts) for facts in self.told.values()])
-        trial = study.ask()
-        config = propose(self.task.space, trial)
-        self.told[number] = {"params": trial.params, "distributions": trial.distributions,
-                             "state": optuna.trial.TrialState.RUNNING, "intermediate_values": {}}  # fmt: skip
-        return config
-
-    def report(self, number: int, epoch: int, losses: Sequence[float]) -> bool:
-        import optuna
-
-        facts, value = self.told[number], float(min(losses))
-        if epoch == self.task.epochs:
-            facts |= {"state": optuna.trial.TrialState.COMPLETE, "value": value}
-        elif not math.isfinite(losses[-1]):
-            facts["state"] = optuna.trial.TrialState.PRUNED
-            return True
-        elif epoch in self.rungs:
-            facts["state"] = optuna.trial.TrialState.PRUNED
-            facts["intermediate_values"] = {**facts["intermediate_values"], epoch: value}
-            self.rungs[epoch][number] = value
-            return True
-        return False
-
-    def resumed(self) -> int | None:
-        for milestone in reversed(self.task.milestones):
-            rung = self.rungs[milestone]
-            best = sorted(rung, key=rung.__getitem__)[: len(rung) // self.task.reduction_factor]
-            for number in best:
-                if number not in self.promoted[milestone]:
-                    self.promoted[milestone].add(number)
-                    return number
-        return None
-
 
 SYSTEMS: dict[str, Callable[[Table, int], System]] = {
-    **{f"ours, grace {grace}": partial(Ours, grace=grace) for grace in (1, 3, 9)},
-    **{f"ours, random, grace {grace}": partial(Ours, sampler="random", grace=grace) for grace in (1, 3)},
-    "random + promotion": partial(Promoting, sampler="random"),
-    "TPE + promotion": partial(Promoting, sampler="tpe"),
-    "TPE + promotion, 40 random": partial(Promoting, sampler="tpe", startup=40),
+    "ours": Ours,
+    **{f"ours, {sampler}": partial(Ours, sampler=sampler) for sampler in ("tpe", "random")},
+    "ours, median rule": partial(Ours, scheduler="median"),
+    **{f"ours, grace {grace}": partial(Ours, grace=grace) for grace in (3, 9)},
     "Ray random + ASHA, default": partial(Rays, sampler="random", grace=1, factor=4),
     **{f"Ray random + ASHA, grace {grace}": partial(Rays, sampler="random", grace=grace) for grace in (1, 3, 9)},
     "Ray Optuna + ASHA, default": partial(Rays, sampler="tpe", grace=1, factor=4),

@@ -79,14 +79,14 @@ def table(name: str) -> Table:
 class System(Protocol):
     """A searcher with its scheduler."""
 
-    def propose(self, number: int) -> dict[str, Any]:
-        """The configuration of trial ``number``."""
+    def next(self) -> tuple[int, dict[str, Any]]:
+        """What a free worker does: the number of a trial, from 0 in the order of proposals, and its configuration.
+
+        One that was given out before goes on where it was.
+        """
 
     def report(self, number: int, epoch: int, losses: Sequence[float]) -> bool:
         """Takes a trial's losses up to an epoch; whether it must leave its worker."""
-
-    def resumed(self) -> int | None:
-        """A trial that left its worker and goes on now, before another is proposed."""
 
 
 @dataclass
@@ -119,11 +119,10 @@ def simulate(grid: Table, system: System, seed: int, budget: int) -> Outcome:
 
     def start(now: float) -> None:
         nonlocal proposed
-        number = system.resumed()
-        if number is None:
-            number = outcome.trials
+        number, config = system.next()
+        if number not in trials:
             outcome.trials += 1
-            place = grid.place(system.propose(number))
+            place = grid.place(config)
             proposed = min(proposed, float(grid.true[place]))
             trials[number] = [place, int(random.integers(seeds)), 0]
         heapq.heappush(queue, (now + float(grid.seconds[trials[number][0]]), number))

@@ -1,6 +1,7 @@
 """What every system that is measured is given: one list of configurations, and how they are to be trained."""
 
 import json
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,11 +77,11 @@ def draw(trials: int, seed: int) -> tuple[Given, ...]:
 
     task = conf.load("digits", {}, [])
     assert not task.max_parameters, "the command would look at the dataset to leave large models out"
-    proposer = Proposer(task.space, "random", seed, task.references)
-    return tuple(
-        Given(proposer.ask(number)[0], proposer.parameters(number), trial_seed(seed, number))
-        for number in range(trials)
-    )
+    with closing(Proposer(task.space, "random", seed, task.references)) as proposer:
+        return tuple(
+            Given(proposer.ask(number)[0], proposer.parameters(number), trial_seed(seed, number))
+            for number in range(trials)
+        )
 
 
 def blind_dataset(task: Task) -> Dataset:

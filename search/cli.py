@@ -29,7 +29,7 @@ class Options:
     grace: int | None
     reduction_factor: int | None
     model: list[str]
-    sampler: Literal["tpe", "random"]
+    sampler: Literal["gp", "tpe", "random"]
     time_budget: float | None
     """Seconds."""
     epoch_budget: int | None
@@ -139,8 +139,8 @@ def parser() -> argparse.ArgumentParser:
     """The parser; its errors are ``UserError``."""
     result = Parser(
         prog="python -m search.run",
-        description="Search the hyperparameters of a classification task: Optuna proposes, Ray Tune trains, ASHA stops "
-        "the weak early, MLflow records, and the best are tested once.",
+        description="Search the hyperparameters of a classification task: a model of learning curves proposes, Ray "
+        "Tune trains, ASHA lets the best go on at each rung, MLflow records, and the best are tested once.",
         allow_abbrev=False,
     )
     add = result.add_argument
@@ -159,8 +159,12 @@ def parser() -> argparse.ArgumentParser:
         choices=METRICS,
         help="what trials are judged, ranked and kept by, at its best so far (default: the conf's)",
     )
-    add("--scheduler", choices=get_args(Scheduler), help="who stops weak trials early (default: the conf's)")
-    add("--grace", type=COUNT, metavar="N", help="epochs before a trial can be stopped (default: the conf's)")
+    add(
+        "--scheduler",
+        choices=get_args(Scheduler),
+        help="who decides which trials go on at the rungs (default: the conf's)",
+    )
+    add("--grace", type=COUNT, metavar="N", help="epochs before the first rung (default: the conf's)")
     add(
         "--reduction-factor",
         type=number(int, 2, "a whole number from 2"),
@@ -168,7 +172,12 @@ def parser() -> argparse.ArgumentParser:
         help="of asha: one of so many trials goes on at each rung (default: the conf's)",
     )
     add("--model", action="append", default=[], metavar="FAMILY", help="search this family only (repeatable)")
-    add("--sampler", choices=("tpe", "random"), default="tpe", help="who proposes (default: tpe)")
+    add(
+        "--sampler",
+        choices=("gp", "tpe", "random"),
+        default="gp",
+        help="who proposes: a Gaussian process of learning curves, Optuna's TPE, or chance (default: gp)",
+    )
     add(
         "--time-budget",
         type=_duration,
@@ -223,7 +232,7 @@ def parser() -> argparse.ArgumentParser:
         type=COUNT,
         default=3,
         metavar="N",
-        help="checkpoints to test besides each family's best (default: 3)",
+        help="best trials to be trained to their end and tested, besides each family's best (default: 3)",
     )
     add_set(result)
     add("--dry-run", action="store_true", help="say what would be done, and start nothing")

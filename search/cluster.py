@@ -149,13 +149,18 @@ def gpus_for(nodes: Sequence[Mapping[str, float]], asked: float | None) -> float
     return 1.0 if any(node.get("GPU", 0) for node in nodes) else 0.0
 
 
+def fitting(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
+    """How many trials fit side by side, none perhaps."""
+    return sum(_slots_of_node(node, cpus, gpus) for node in nodes)
+
+
 def slots(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
-    """How many trials fit side by side.
+    """How many trials fit side by side, at least one.
 
     Raises:
         UserError: none, on any node.
     """
-    count = sum(_slots_of_node(node, cpus, gpus) for node in nodes)
+    count = fitting(nodes, cpus, gpus)
     if not count:
         raise UserError(
             f"no node has what a trial asks for, {cpus:g} CPUs and {gpus:g} GPUs: the largest have "

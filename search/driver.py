@@ -5,22 +5,27 @@ Each fact is written to the event log before anything acts on it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
 
 from search.budgets import Budgets, Stop
-from search.endings import told
 from search.events import EventLog
 from search.history import Apart, History, State, TrialResult
 from search.proposer import Proposer
-from search.rungs import Rungs
+from search.rungs import rungs_of
+from search.selection import select
 from search.space import Config
 from search.task import Task
-from trainables.epoch import metric_at
 
+LEAST_SILENCE = 300.0
+EPOCHS_OF_SILENCE = 10
+"""A trial hangs that has not reported for so many seconds, and for so many median epochs."""
 FIRST_FAILURES = 3
 """So many trials that end first, all with the same exception from the same line, end the search."""
+_HUNG = "hung"
+_EPOCHS_KNOWN = 3
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,15 @@ class Driver:
         *,
         num_samples: int,
         seed: int,
+        top_k: int = 1,
         beside: Sequence[Beside] = (),
         budgets: Budgets | None = None,
         on_event: Callable[[], None] = lambda: None,
     ) -> None:
         self.task, self.log, self.history, self.proposer = task, log, history, proposer
-        self.num_samples, self.seed = num_samples, seed
+        self.num_samples, self.seed, self.top_k = num_samples, seed, top_k
         self.budgets = budgets or Budgets()
-        self.rungs = Rungs(task.milestones, task.one_of)
+        self.rungs = rungs_of(task)
         self.interrupted = False
         """Set from outside: a signal handler must not write to the log."""
         self.stop: Stop | None = None
@@ -63,7 +69,7 @@ class Driver:
         self._beside = list(beside)
         self._on_event = on_event
         self._traces: list[str] = []
-        self._judged: dict[int, dict[int, float]] = {}
+        self._on_workers: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Ray writes pickles of what it is given, which we never read."""
@@ -88,26 +94,60 @@ class Driver:
         self._record("stop", by=stop.by, reason=stop.reason)
 
     def propose(self) -> dict[str, Any] | None:
-        """The next trial's number, seed and configuration; None when all have been proposed.
+        """What a free worker does next: a trial's number, seed and configuration; None where there is nothing now.
 
-        What is trained beside the search comes first, with ``epochs`` and ``patience`` of its own.
+        What is trained beside the search comes first, with ``epochs`` and ``patience`` of its own. A trial that goes on
+        after a pause has the ``checkpoint`` it goes on from, a path in the run's folder. When all have been proposed,
+        whatever is to be tested goes on to its end.
         """
+        if self.stopping:
+            return None
         number = len(self.history.trials)
-        if self._beside and not self.stopping:
+        if self._beside:
             beside = self._beside.pop(0)
             own = {"epochs": beside.epochs, "patience": beside.patience}
             self._record("proposal", trial=number, seed=beside.seed, origin=beside.origin, apart=beside.kind,
                          config=beside.config, parameters={}, **own)  # fmt: skip
-            return {"trial": number, "seed": beside.seed, "config": beside.config, **own}
-        proposed = len(self.history.searched())
-        if proposed >= self.num_samples or self.stopping or self.stop:
+            return self._to_worker(number) | own
+        if self.stop:
             return None
-        assert self.proposer is not None
-        config, origin = self.proposer.ask(number)
-        seed = trial_seed(self.seed, proposed)
-        parameters = self.proposer.parameters(number)
-        self._record("proposal", trial=number, seed=seed, origin=origin, config=config, parameters=parameters)
-        return {"trial": number, "seed": seed, "config": config}
+        if (promoted := self.rungs.next(self._left_its_worker)) is not None:
+            return self._go_on(promoted)
+        proposed = len(self.history.searched())
+        if self.proposer is not None and proposed < self.num_samples:
+            config, origin = self.proposer.ask(number)
+            seed = trial_seed(self.seed, proposed)
+            parameters = self.proposer.parameters(number)
+            self._record("proposal", trial=number, seed=seed, origin=origin, config=config, parameters=parameters)
+            return self._to_worker(number)
+        return self._finalist() if self.proposer else None
+
+    def _finalist(self) -> dict[str, Any] | None:
+        for selected in select(self.history.searched(), self.task.metric, self.top_k):
+            trial = selected.trial
+            if trial.state == "paused" and self._left_its_worker(trial.id):
+                self.rungs.resume(trial.id)
+                return self._go_on(trial.id)
+        return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``propose`` gives nothing any more, whatever still happens."""
+        return self.stopping or not (self._beside or (self._on_workers and self.stop is None))
+
+    def _left_its_worker(self, number: int) -> bool:
+        return number not in self._on_workers
+
+    def _go_on(self, number: int) -> dict[str, Any]:
+        self._record("promotion", trial=number)
+        self._show(self.history.trials[number])
+        return self._to_worker(number)
+
+    def _to_worker(self, number: int) -> dict[str, Any]:
+        self._on_workers.add(number)
+        trial = self.history.trials[number]
+        proposal = {"trial": number, "seed": trial.seed, "config": trial.config}
+        return proposal | ({"checkpoint": trial.checkpoint} if trial.checkpoint else {})
 
     def report(self, message: dict[str, Any]) -> bool:
         """Takes a trial's message; returns whether it has to stop without being judged."""
@@ -130,27 +170,52 @@ class Driver:
         return trial.state != "running"
 
     def judge(self, message: dict[str, Any]) -> bool:
-        """Whether a trial that has just reported must stop at a rung; then its ending is recorded."""
+        """Whether a trial that has just reported must leave its worker at a rung; then that is recorded."""
         number, epoch = message["trial"], message["epochs"][-1]["index"]
         trial = self.history.trials[number]
         if trial.state != "running" or trial.apart or epoch not in self.rungs.milestones:
             return False
-        self._judged.setdefault(number, {})[epoch] = message["value"]
-        cutoff = self.rungs.judge(trial.model, number, epoch, message["value"])
-        if cutoff is None:
-            return False
-        metric = self.task.metric
-        value, needed = (metric_at(cost, metric) for cost in (message["value"], cutoff))
-        self._end(trial, "pruned", f"rung {epoch}: {metric} {value:.4g} missed the cut-off {needed:.4g}")
-        return True
+        goes_on = self.rungs.judge(trial.model, number, epoch, message["value"])
+        if not goes_on and not self.rungs.pauses:
+            self._end(trial, "pruned", self.rungs.verdict(number))
+            return True
+        if not goes_on:
+            self._record("pause", trial=number, reason=self.rungs.verdict(number))
+        self._show(trial)
+        return not goes_on
+
+    def left(self, number: int) -> None:
+        """The trial's worker is free."""
+        self._on_workers.discard(number)
 
     def checkpoint(self, number: int, path: str, best: dict[str, Any]) -> None:
         """A checkpoint has been stored whole."""
         self._record("checkpoint", trial=number, path=path, best=best)
 
+    def slots_changed(self, slots: int) -> None:
+        """So many trials run side by side from now on."""
+        self._record("slots", slots=slots)
+
     def worker_died(self, number: int, reason: str) -> None:
         """A worker has died; the trial may be tried again."""
         self._record("death", trial=number, reason=reason)
+
+    def hangs(self, number: int, seconds: float) -> bool | None:
+        """Notes where a trial has been silent for too long; None where it has not, else whether to try it once more.
+
+        Before any epoch is known no silence is too long: the first ones may take as long as they like.
+        """
+        known = [epoch["seconds"] for trial in self.history.trials.values() for epoch in trial.curve[:_EPOCHS_KNOWN]]
+        if not known or seconds < max(LEAST_SILENCE, EPOCHS_OF_SILENCE * median(known)):
+            return None
+        trial = self.history.trials[number]
+        if trial.state != "running":
+            return False
+        again = not any(death.startswith(_HUNG) for death in trial.deaths)
+        self._record("death", trial=number, reason=f"{_HUNG}: no report for {seconds:.0f} s")
+        if not again:
+            self._end(trial, "failed", f"{_HUNG}, tried twice: no report for {seconds:.0f} s")
+        return again
 
     def lost(self, number: int) -> None:
         """The trial will not be tried again after its worker's death."""
@@ -160,27 +225,28 @@ class Driver:
             times = f", {len(trial.deaths)} times" if len(trial.deaths) > 1 else ""
             self._end(trial, "oom" if "OutOfMemory" in reason else "failed", f"worker died{times}: {reason}")
 
-    def cancel_running(self) -> None:
-        """Ends whatever is still running as cancelled."""
+    def end(self) -> None:
+        """Ends whatever has not: what is running as cancelled, what is paused as pruned where it stands."""
         reason = self.stop.reason if self.stop else "the search broke off"
         for trial in list(self.history.trials.values()):
             if trial.state == "running":
                 self._end(trial, "cancelled", reason)
+            elif trial.state == "paused":
+                # Where it stood is not known of a search that was killed, and is opened again for something else.
+                self._end(trial, "pruned", self.rungs.verdict(trial.id) if self.proposer else trial.reason)
 
     def _end(self, trial: TrialResult, state: State, reason: str, **detail: Any) -> None:
         value = trial.cost(self.task.metric)
-        missed = None
         if state == "converged" and trial.apart is None and value is not None:
-            missed = self.rungs.first_missed(trial.model, trial.id, value)
-            detail["missed_rung"] = missed
+            detail["missed_rung"] = self.rungs.carry(trial.model, trial.id, value)
         self._record("ending", trial=trial.id, state=state, reason=reason, **detail)
-        if trial.apart or self.proposer is None:
-            return
-        rungs = self._judged.pop(trial.id, {})
-        if missed is not None and value is not None:
-            rungs[missed] = value
-        self.proposer.tell(trial.id, told(state, missed), value, rungs)
-        self._stop_if_all_fail_alike(trial)
+        self._show(trial)
+        if trial.apart is None:
+            self._stop_if_all_fail_alike(trial)
+
+    def _show(self, trial: TrialResult) -> None:
+        if trial.apart is None and self.proposer is not None:
+            self.proposer.see(trial)
 
     def _stop_if_all_fail_alike(self, trial: TrialResult) -> None:
         """``failed`` reasons hold exception, message and line; trials that differ in the message alone are alike."""

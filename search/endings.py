@@ -1,4 +1,4 @@
-"""How a trial can end, and what the sampler and MLflow are told of it: one table."""
+"""How a trial stands or has ended, and what the sampler and MLflow are told of it: one table."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,12 +15,14 @@ class Told:
     constraint; FAIL tells it nothing, and it comes back.
     """
 
-    optuna: Literal["COMPLETE", "PRUNED", "FAIL"]
-    mlflow: Literal["FINISHED", "KILLED", "FAILED"]
+    optuna: Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL"]
+    mlflow: Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
     curve: bool
 
 
 _TOLD: dict[State, Told] = {
+    "running": Told("RUNNING", "RUNNING", curve=True),
+    "paused": Told("PRUNED", "RUNNING", curve=True),
     "completed": Told("COMPLETE", "FINISHED", curve=True),
     "converged": Told("COMPLETE", "FINISHED", curve=True),
     "pruned": Told("PRUNED", "KILLED", curve=True),
@@ -32,7 +34,7 @@ _TOLD: dict[State, Told] = {
 
 
 def told(state: State, missed_rung: int | None = None) -> Told:
-    """What is told of an ending.
+    """What is told of a trial in this state.
 
     ``missed_rung``: for a converged trial, the first of the rungs it skipped that its best value would have missed. It
     then stands among the pruned, or a hopeless trial that stopped by patience would outrank a good one that was pruned.

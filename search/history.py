@@ -9,7 +9,7 @@ from search.events import Event
 from search.space import Config
 from trainables.epoch import cost
 
-State = Literal["running", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
+State = Literal["running", "paused", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
 Apart = Literal["reference", "again"]
 """Of trials trained to their own end beside the search: hand-tuned references, and configurations trained again."""
 
@@ -49,11 +49,13 @@ class TrialResult:
     checkpoint_best: dict[str, Any] | None = None
     """Figures of the best weights that are in the checkpoint: what it is worth."""
     started: float | None = None
+    promoted: float | None = None
+    """When it last went on after a pause."""
     ended: float | None = None
     parameters: int | None = None
     """How many its model has, trainable ones; None before it starts."""
     workers: list[dict[str, Any]] = field(default_factory=list)
-    """Node, process id and share of a GPU of each attempt."""
+    """Node, process id and share of a GPU of each stay on one."""
     deaths: list[str] = field(default_factory=list)
     """What each worker of it that died, died of."""
 
@@ -87,6 +89,8 @@ class History:
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.search: Event = {}
+        self.slots: list[tuple[float, int]] = [(0.0, 1)]
+        """Trials side by side, from when on: seconds since the epoch."""
         self.trials: dict[int, TrialResult] = {}
         self.stop: Event | None = None
         """What ended the search before its last trial."""
@@ -127,6 +131,10 @@ class History:
 
     def _on_search(self, event: Event) -> None:
         self.search = event
+        self.slots = [(event.get("time", 0.0), event.get("slots", 1))]
+
+    def _on_slots(self, event: Event) -> None:
+        self.slots.append((event["time"], event["slots"]))
 
     def _on_proposal(self, event: Event) -> None:
         trial = TrialResult(
@@ -159,6 +167,14 @@ class History:
     def _on_checkpoint(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
         trial.checkpoint, trial.checkpoint_best = event["path"], event["best"]
+
+    def _on_pause(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.state, trial.reason = "paused", event["reason"]
+
+    def _on_promotion(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        trial.state, trial.reason, trial.promoted = "running", "", event["time"]
 
     def _on_ending(self, event: Event) -> None:
         trial = self.trials[event["trial"]]

@@ -15,6 +15,7 @@ STYLES = {
     "running": "bold",
     "completed": "green",
     "converged": "cyan",
+    "paused": "steel_blue",
     "pruned": "bright_blue",
     "diverged": "yellow",
     "oom": "magenta",
@@ -59,7 +60,7 @@ def frame(standing: Standing, width: int, height: int, notice: str = "", *, asci
 
 
 def _head(standing: Standing, width: int, ascii_only: bool) -> Text:
-    """The bar of all trials, coloured by how they ended, and the time."""
+    """The bar of all trials, coloured by how they ended or stand, and the time."""
     size = max(8, min(60, width - 48))
     total = max(1, standing.num_samples)
     done = "#" if ascii_only else "━"
@@ -71,7 +72,7 @@ def _head(standing: Standing, width: int, ascii_only: bool) -> Text:
             bar.append(done * (end - place), style)
             place = end
     bar.append(("-" if ascii_only else "─") * (size - place), "bright_black")
-    bar.append(f"  {standing.ended} of {standing.num_samples}", "bold")
+    bar.append(f"  {standing.done} of {standing.num_samples}", "bold")
     bar.append(f"  {duration(standing.elapsed)}")
     if standing.left is not None:
         bar.append(f", about {roughly(standing.left)} left")
@@ -81,7 +82,7 @@ def _head(standing: Standing, width: int, ascii_only: bool) -> Text:
 def _counts(standing: Standing, width: int) -> Lines:
     counts = standing.counts
     items = [Text(f"{counts[state]} {state}", style) for state, style in STYLES.items() if state in counts]
-    if not standing.bests and not standing.ended:
+    if not standing.bests and not standing.done:
         items.append(Text("starting workers", "bright_black"))
     return _packed(items, width)
 
@@ -100,6 +101,7 @@ def _best(standing: Standing, width: int) -> tuple[Lines, Lines, Lines]:
             Text(f"{metric} {figure_text(metric, best.figures[metric])}", "" if place else "bold green"),
             Text(f"{other} {figure_text(other, best.figures[other])}"),
             Text(f"epoch {best.figures['index']}"),
+            *([Text("paused", STYLES["paused"])] if best.trial.state == "paused" else []),
         ]
         lines += _packed(items, width, "" if place else "best", _LABEL)[:1]
     names = {*searched(standing.task.space)} - {"model"}

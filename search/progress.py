@@ -30,12 +30,16 @@ class ProgressView:
         num_samples: int,
         slots: int,
         *,
+        top_k: int = 1,
         quiet: bool = False,
         console: "Console | None" = None,
     ) -> None:
-        """``slots``: trials side by side. ``console``: the terminal to draw on, by default stderr where it is one."""
+        """``slots``: trials side by side, which may change; ``top_k``: see ``Standing.of``.
+
+        ``console``: the terminal to draw on, by default stderr where it is one.
+        """
         self.history, self.task, self.num_samples, self.slots = history, task, num_samples, slots
-        self.quiet = quiet
+        self.top_k, self.quiet = top_k, quiet
         self.started = time.monotonic()
         self._console = console
         self._budgets: Budgets | None = None
@@ -97,7 +101,7 @@ class ProgressView:
         """The search at this moment."""
         elapsed = time.monotonic() - self.started
         return Standing.of(self.history, self.task, self.num_samples, self.slots, elapsed=elapsed, now=time.time(),
-                           budgets=self._budgets)  # fmt: skip
+                           top_k=self.top_k, budgets=self._budgets)  # fmt: skip
 
     def frame(self) -> "Text":
         """What the live view shows now.
@@ -115,7 +119,7 @@ class ProgressView:
     def line(self, *, with_rest: bool = True) -> str:
         """Counts by state, the best so far, budgets, time spent and, if wanted, an estimate of the rest."""
         standing = self.standing()
-        parts = [f"{standing.ended}/{standing.num_samples}"]
+        parts = [f"{standing.done}/{standing.num_samples}"]
         parts += [f"{state} {count}" for state, count in sorted(standing.counts.items())]
         if standing.bests:
             metric, best = self.task.metric, standing.bests[0]

@@ -1,36 +1,56 @@
-"""Configurations from Optuna, by ask and tell on a study in memory."""
+"""Configurations to try: references first, then a sampler's, each made ahead of need."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import optuna
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from datasets.errors import UserError
-from search.endings import Told
-from search.space import Config, Space, all_parameters, propose
+from search.history import TrialResult
+from search.space import Config, Space, all_parameters, identity, propose
+from search.study import frozen_trial, trial_at
 from search.task import Reference
+from search.thompson import Thompson, drawn
+from trainables.epoch import Metric
 
-Sampler = Literal["tpe", "random"]
-_TRIES = 1000
-"""So many proposals are looked at for one that is accepted."""
+Sampler = Literal["gp", "tpe", "random"]
+_DRAWN = 1000
+"""One of so many random configurations must be accepted."""
+_TRIES = 10_000
+"""So many proposals in a row are looked at for one that is accepted: a search that began does not end by chance."""
 _REJECTED = 10
-"""So many rejected in a row are told as FAIL, which teaches nothing. TPE is drawn to a choice it has no trial of, such
-as a family that is all too large: those after are told as what it must turn away from."""
-_REPEATS = 10
+"""After so many rejected in a row they are shown to TPE as what it must turn away from: it is drawn to a choice it has
+no trial of, such as a family that is all too large."""
+_REPEATS = 30
 """So many proposals of what was proposed before are thrown away before one is drawn from what is left."""
 _MOST_LISTED = 10_000
 """In a space of more configurations, what is left is not known."""
 
 
-class Proposer:
-    """A study over the space: references that lie inside it first, then the sampler's proposals.
+@dataclass(frozen=True)
+class _Proposal:
+    config: Config
+    parameters: Config
+    origin: str = "sampler"
 
-    TPE (Bergstra et al., NeurIPS 2011) as Optuna has it, multivariate within each group of settings that exist
-    together, with the running trials as constant liars. A configuration that ``accepts`` says no to is thrown away
-    and another one asked for; so is one that was proposed before, until all that there are have been. From then on they
-    are proposed again, to be trained from other seeds.
+
+class Proposer:
+    """Proposes configurations of a space: references that lie inside it first, then the sampler's.
+
+    ``gp`` is Thompson sampling on a Gaussian process of learning curves (``search.thompson``), ``tpe`` is TPE (Bergstra
+    et al., NeurIPS 2011) as Optuna has it, multivariate within each group of settings that exist together, with the
+    running trials as constant liars. What the sampler knows of a trial is what ``study.frozen_trial`` says of it. A
+    configuration that ``accepts`` says no to is thrown away and another one asked for; so is one that was proposed
+    before, until all that there are have been. From then on they are proposed again, to be trained from other seeds.
+
+    Each proposal is made, on a thread of its own, when the one before it is handed out, of what was seen until then:
+    no worker waits for it, and the same calls in the same order have the same proposals. ``close`` ends the thread.
 
     ``past``: trials of earlier searches over the same space, which count as proposed before.
 
@@ -45,88 +65,161 @@ class Proposer:
         seed: int,
         references: Sequence[Reference] = (),
         accepts: Callable[[Config], bool] | None = None,
-        past: Sequence[optuna.trial.FrozenTrial] = (),
+        past: Sequence[FrozenTrial] = (),
+        *,
+        milestones: Sequence[int] = (),
+        metric: Metric = "val_loss",
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.space = space
-        self.accepts = accepts
-        if accepts:
-            at_random = Proposer(space, "random", seed)
-            if not any(accepts(at_random.ask(number)[0]) for number in range(_TRIES)):
-                raise UserError(f"none of {_TRIES} random configurations is within the conf's max_parameters")
+        self.space, self.metric = space, metric
+        self.accepts = accepts or (lambda _: True)
         if past:  # or the same seed would draw again what it drew then
             seed = int(np.random.SeedSequence([seed, len(past)]).generate_state(1)[0])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self.study = optuna.create_study(
-                sampler=optuna.samplers.RandomSampler(seed=seed)
-                if sampler == "random"
-                else optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
-            )
-        self.study.add_trials(past)
-        self._trials: dict[int, optuna.trial.Trial] = {}
-        self._proposed = {_point(trial.params) for trial in past}
-        self._finite: bool | None = None
-        """Whether ``_left`` has been listed, in a random order; None before the first repeat."""
-        self._left: list[Config] = []
-        self._seed = seed
+        self._random = np.random.default_rng(seed)
+        if not any(self.accepts(self._config(drawn(space, self._random))) for _ in range(_DRAWN)):
+            raise UserError(f"none of {_DRAWN} random configurations is within the conf's max_parameters")
+        self._sampler: Thompson | _Tpe | _AtRandom
+        match sampler:
+            case "gp":
+                self._sampler = Thompson(space, milestones, self._random)
+            case "tpe":
+                self._sampler = _Tpe(space, seed)
+            case "random":
+                self._sampler = _AtRandom(space, self._random)
+        self._past, self._trials = list(past), dict[int, FrozenTrial]()
+        self._proposed = {identity(trial.params) for trial in past}
+        self._references: list[_Proposal] = []
         for reference in references:
-            if reference.parameters is not None:
-                self.study.enqueue_trial(reference.parameters, user_attrs={"reference": reference.name})
+            if reference.parameters is not None and self.accepts(config := self._config(reference.parameters)):
+                self._references.append(_Proposal(config, reference.parameters, reference.name))
+        self._thread = ThreadPoolExecutor(1, "proposer")
+        self._ahead: Future[_Proposal] | None = None
 
     def ask(self, number: int) -> tuple[Config, str]:
-        """The configuration of trial ``number``, and who proposed it: a reference's name or ``sampler``."""
-        repeats = rejected = 0
-        for _ in range(_TRIES):
-            trial = self.study.ask()
-            config = propose(self.space, trial)
-            if self.accepts is None or self.accepts(config):
-                point = _point(trial.params)
-                if point not in self._proposed or not self._others(repeats):
-                    self._proposed.add(point)
-                    self._trials[number] = trial
-                    return config, trial.user_attrs.get("reference", "sampler")
-                repeats += 1
-                self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            else:
-                rejected += 1
-                self.study.tell(trial, state=optuna.trial.TrialState["FAIL" if rejected <= _REJECTED else "PRUNED"])
-        raise RuntimeError(f"none of {_TRIES} proposals in a row was accepted")
+        """The configuration of trial ``number``, and who proposed it: a reference's name or ``sampler``.
 
-    def _others(self, repeats: int) -> bool:
-        """Whether to ask on after a configuration that was proposed before; after many, one that is left is next."""
-        if self._finite is None:
-            points = all_parameters(self.space, _MOST_LISTED)
-            self._finite, self._left = points is not None, points or []
-            np.random.default_rng(self._seed).shuffle(self._left)
-        if not self._finite:
-            return repeats < _REPEATS
-        while self._left and not self._is_left(self._left[-1]):
-            self._left.pop()
-        if self._left and repeats >= _REPEATS:
-            self.study.enqueue_trial(self._left[-1])
-        return bool(self._left)
+        Raises:
+            RuntimeError: no configuration was accepted, of a great many. What else was raised on the thread, too.
+        """
+        proposal = (self._ahead or self._asked_for()).result()
+        self._trials[number] = trial_at(self.space, proposal.parameters, TrialState.RUNNING)
+        self._ahead = self._asked_for()
+        return proposal.config, proposal.origin
 
-    def _is_left(self, parameters: Config) -> bool:
-        if _point(parameters) in self._proposed:
-            return False
-        return self.accepts is None or self.accepts(propose(self.space, optuna.trial.FixedTrial(parameters)))
+    def see(self, trial: TrialResult) -> None:
+        """Takes in how a trial stands."""
+        self._trials[trial.id] = frozen_trial(trial, self.space, self.parameters(trial.id), self.metric)
 
-    def tell(self, number: int, told: Told, value: float | None, rungs: Mapping[int, float]) -> None:
-        """Tells an ending. ``value`` is the best, ``rungs`` the best value at each rung that was judged."""
-        trial = self._trials.pop(number)
-        if told.curve:
-            for epoch, at_rung in rungs.items():
-                trial.report(at_rung, epoch)
-        state = optuna.trial.TrialState[told.optuna]
-        self.study.tell(trial, value if told.optuna == "COMPLETE" else None, state)
-
-    def parameters(self, number: int) -> dict[str, Any]:
-        """What was searched, of a running trial."""
-        parameters: dict[str, Any] = self._trials[number].params
+    def parameters(self, number: int) -> Config:
+        """Optuna's parameters of a trial: what was searched."""
+        parameters: Config = self._trials[number].params
         return parameters
 
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """What the sampler knows of the trials, in the order they were proposed."""
+        return list(self._trials.values())
 
-def _point(parameters: Config) -> str:
-    """What two proposals of the same configuration have in common: numbers in steps may differ in their last digits."""
-    return repr([(name, f"{value:.9g}" if isinstance(value, float) else value) for name, value in parameters.items()])
+    def close(self) -> None:
+        """Ends the thread, at the latest when the proposal it is at is made; nothing can be asked any more."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _asked_for(self) -> Future[_Proposal]:
+        return self._thread.submit(self._propose, [*self._past, *self._trials.values()])
+
+    def _config(self, parameters: Config) -> Config:
+        return propose(self.space, FixedTrial(parameters))
+
+    def _propose(self, trials: Sequence[FrozenTrial]) -> _Proposal:
+        """Runs on the thread; the state that it changes is nobody else's."""
+        proposal = self._reference() or self._sampled(trials)
+        self._proposed.add(identity(proposal.parameters))
+        return proposal
+
+    def _is_new(self, parameters: Config) -> bool:
+        return identity(parameters) not in self._proposed
+
+    def _reference(self) -> _Proposal | None:
+        while self._references:
+            reference = self._references.pop(0)
+            if self._is_new(reference.parameters):
+                return reference
+        return None
+
+    def _sampled(self, trials: Sequence[FrozenTrial]) -> _Proposal:
+        for repeats, proposal in enumerate(self._accepted(trials), 1):
+            if self._is_new(proposal.parameters):
+                return proposal
+            if repeats == _REPEATS or self._left == []:
+                return self._next_left() or proposal
+        raise RuntimeError(f"none of {_TRIES} proposals in a row was accepted")
+
+    def _accepted(self, trials: Sequence[FrozenTrial]) -> Iterator[_Proposal]:
+        """What the sampler gives and ``accepts`` says yes to."""
+        rejected = 0
+        for parameters in self._sampler.candidates(trials):
+            config = self._config(parameters)
+            if self.accepts(config):
+                rejected = 0
+                yield _Proposal(config, parameters)
+                continue
+            rejected += 1
+            if rejected == _TRIES:
+                return
+            if rejected > _REJECTED and isinstance(self._sampler, _Tpe):
+                self._sampler.reject(parameters)
+
+    @cached_property
+    def _left(self) -> list[Config] | None:
+        """Among these, in a random order, is all that was not proposed yet; None in a space of too many."""
+        points = all_parameters(self.space, _MOST_LISTED)
+        if points is not None:
+            self._random.shuffle(points)
+        return points
+
+    def _next_left(self) -> _Proposal | None:
+        while self._left:
+            parameters = self._left.pop()
+            config = self._config(parameters)
+            if self._is_new(parameters) and self.accepts(config):
+                return _Proposal(config, parameters)
+        return None
+
+
+class _AtRandom:
+    """Points drawn at random."""
+
+    def __init__(self, space: Space, random: np.random.Generator) -> None:
+        self.space, self._random = space, random
+
+    def candidates(self, trials: Sequence[FrozenTrial]) -> Iterator[Config]:
+        """Optuna's parameters of points of the space, without end."""
+        while True:
+            yield drawn(self.space, self._random)
+
+
+class _Tpe:
+    """Optuna's sampler, each time on a study made anew: a trial that it knows of can change in any way."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space = space
+        self._rejected: list[FrozenTrial] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._sampler = optuna.samplers.TPESampler(multivariate=True, group=True, constant_liar=True, seed=seed)
+
+    def candidates(self, trials: Sequence[FrozenTrial]) -> Iterator[Config]:
+        """Optuna's parameters of points of the space, without end."""
+        study = optuna.create_study(sampler=self._sampler)
+        study.add_trials([*trials, *self._rejected])
+        while True:
+            told = len(self._rejected)
+            trial = study.ask()
+            propose(self.space, trial)
+            study.tell(trial, state=TrialState.FAIL)  # of those that are taken the next study has what becomes of them
+            yield trial.params
+            study.add_trials(self._rejected[told:])
+
+    def reject(self, parameters: Config) -> None:
+        """Turns away from there."""
+        self._rejected.append(trial_at(self.space, parameters, TrialState.PRUNED))

@@ -2,11 +2,17 @@
 
 A run for the search, a child run for each trial. What has been recorded is found again by tags, and a metric written
 twice with the same step and time is one metric to MLflow, so recording can be repeated at will.
+
+Each call to MLflow costs milliseconds of the driver's interpreter, so a trial that has ended is written in three, and
+one that runs only every few seconds.
 """
 
+import json
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +23,16 @@ from search.tracking import artifact_location
 from trainables.epoch import METRICS
 
 FIGURES = ("train_loss", "train_error", *METRICS, "lr", "seconds")
-_METRICS_A_BATCH = 1000
+_EVENTS_A_STEP = 500
 _VALUE_LENGTH = 6000
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_TRIES = 2.0
-# MLflow's own client would keep trying one call for over a minute.
+_SECONDS_BETWEEN_CURVES = 5.0
+_SHARE = 0.05
+"""What running trials have reported is written every few seconds, more seldom where it would take more of the time."""
+# MLflow's own client would keep trying one call for over a minute, and tell its makers of each.
 _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-                "MLFLOW_ENABLE_ASYNC_LOGGING": "false"}  # fmt: skip
+                "MLFLOW_ENABLE_ASYNC_LOGGING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}  # fmt: skip
 
 
 def import_mlflow() -> Any:
@@ -69,15 +78,27 @@ class Recorder:
                 self.parent, self.experiment_id = writer.parent, writer.experiment_id
                 while not self._give_up.is_set():
                     draining = self._drain.is_set()
-                    busy = writer.step()
+                    more = writer.step(everything=draining)
                     self.problem = None
-                    if not busy:
+                    if not more:
                         if draining:
                             return
                         self._drain.wait(_SECONDS_BETWEEN_LOOKS)
             except Exception as error:  # whatever a server can answer; told at the end, never the search's end
                 self.problem = f"{type(error).__name__}: {error}".partition("\n")[0]
                 self._give_up.wait(_SECONDS_BETWEEN_TRIES)
+
+
+@dataclass
+class _Unwritten:
+    """What MLflow has not been told of a trial that has not ended."""
+
+    name: str
+    began: int
+    """Milliseconds since the epoch."""
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: list[Any] = field(default_factory=list)
 
 
 class _Writer:
@@ -87,6 +108,11 @@ class _Writer:
         self.run_folder, self.tracking_uri, self.run_ids = run_folder, tracking_uri, run_ids
         self.reader = EventReader(run_folder / FILE_NAME)
         self.history = History()
+        """Without the curves."""
+        self.unwritten: dict[int, _Unwritten] = {}
+        """By trial; those that had been recorded to their end before are left out."""
+        self.complete: set[int] = set()
+        self.due = time.monotonic() + _SECONDS_BETWEEN_CURVES
         self.parent: str | None = None
         self.experiment_id: str | None = None
 
@@ -99,32 +125,50 @@ class _Writer:
         self.history.apply(event)
         self.experiment_id = self._experiment(event["experiment"])
         known = self._runs(f"tags.`rungs.id` = '{event['id']}'")  # names are unique in a runs folder only
-        self.parent = known.get("", None) or self._make_parent(event)
-        self.run_ids |= {int(trial): run for trial, run in known.items() if trial}
+        self.parent = self._write_parent(event, known.pop("", None))
+        self.run_ids |= {int(trial): run.info.run_id for trial, run in known.items()}
+        self.complete = {int(trial) for trial, run in known.items() if run.info.status != "RUNNING"}
 
-    def step(self) -> bool:
-        """Records the next events; returns whether there were any."""
-        events = self.reader.new(limit=500)
-        metrics: dict[int, list[Any]] = {}
+    def step(self, *, everything: bool) -> bool:
+        """Takes in the next events; returns whether there may be more.
+
+        Trials that have ended are written at once, the others from time to time, or where the log is at its end and
+        ``everything`` is asked for.
+        """
+        events = self.reader.new(_EVENTS_A_STEP)
         for event in events:
-            seen = self.history.trials[event["trial"]].epochs if event["event"] == "report" else 0
-            self.history.apply(event)
-            match event["event"]:
-                case "proposal":
-                    self._make_trial(event)
-                case "report":
-                    metrics.setdefault(event["trial"], []).extend(self._metrics(event, after=seen))
-                case "start":
-                    self.client.set_tag(self.run_ids[event["trial"]], "node", event["worker"]["node"])
-                case "ending":
-                    self._flush(metrics)
-                    self._end_trial(event)
-                case "test":
-                    self._test(event)
-                case "end":
-                    self._end(event)
-        self._flush(metrics)
-        return bool(events)
+            self._take(event)
+        more = len(events) == _EVENTS_A_STEP
+        if time.monotonic() >= self.due or (everything and not more):
+            began = time.thread_time()
+            for number, unwritten in self.unwritten.items():
+                if unwritten.metrics or unwritten.tags:  # most of those that are paused have nothing new
+                    self._write(number)
+            seconds = max(_SECONDS_BETWEEN_CURVES, (time.thread_time() - began) / _SHARE)
+            self.due = time.monotonic() + seconds
+        return more
+
+    def _take(self, event: Event) -> None:
+        seen = self.history.trials[event["trial"]].epochs if event["event"] == "report" else 0
+        self.history.apply(event)
+        match event["event"]:
+            case "proposal" if event["trial"] not in self.complete:
+                self.unwritten[event["trial"]] = self._begin_trial(event)
+            case "start" if unwritten := self.unwritten.get(event["trial"]):
+                unwritten.tags["node"] = event["worker"]["node"]
+            case "report":
+                if unwritten := self.unwritten.get(event["trial"]):
+                    unwritten.metrics.extend(self._metrics(event, after=seen))
+                trial = self.history.trials[event["trial"]]
+                del trial.curve[:-1], trial.spans[:]
+            case "pause" | "promotion" if unwritten := self.unwritten.get(event["trial"]):
+                unwritten.tags |= self._fate(event["trial"])
+            case "ending" if event["trial"] in self.unwritten:
+                self._end_trial(event)
+            case "test":
+                self._test(event)
+            case "end":
+                self._end(event)
 
     def _experiment(self, name: str) -> str:
         experiment = self.client.get_experiment_by_name(name)
@@ -132,21 +176,22 @@ class _Writer:
             return str(experiment.experiment_id)
         return str(self.client.create_experiment(name, artifact_location(self.tracking_uri, name)))
 
-    def _runs(self, where: str) -> dict[str, str]:
-        """Run ids by trial number as text, the search's own under the empty text."""
-        found: dict[str, str] = {}
+    def _runs(self, where: str) -> dict[str, Any]:
+        """Runs by trial number as text, the search's own under the empty text."""
+        found: dict[str, Any] = {}
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], where, page_token=token)
-            found |= {run.data.tags.get("rungs.trial", ""): run.info.run_id for run in page}
+            found |= {run.data.tags.get("rungs.trial", ""): run for run in page}
             token = page.token
             if not token:
                 return found
 
-    def _search_tags(self) -> dict[str, Any]:
+    def _search_tags(self) -> dict[str, str]:
         return {"rungs.id": self.history.search["id"], "rungs.search": self.history.search["name"]}
 
-    def _make_parent(self, event: Event) -> str:
+    def _write_parent(self, event: Event, run: Any) -> str:
+        """The search's run, made where there is none."""
         tags = self._search_tags() | {
             "mlflow.source.name": event["command"],
             "mlflow.source.type": "LOCAL",
@@ -155,7 +200,7 @@ class _Writer:
         }
         if event["git_commit"]:
             tags |= {"mlflow.source.git.commit": event["git_commit"], "git.dirty": str(event["git_dirty"])}
-        run = self.client.create_run(self.experiment_id, _milliseconds(event), tags, event["name"])
+        run = run or self.client.create_run(self.experiment_id, _milliseconds(event), tags, event["name"])
         run_id = str(run.info.run_id)
         options = {name: str(value)[:_VALUE_LENGTH] for name, value in event["options"].items() if value is not None}
         self._log(run_id, params=options)
@@ -163,24 +208,31 @@ class _Writer:
         self.client.log_dict(run_id, event["versions"], "versions.json")
         return run_id
 
-    def _make_trial(self, event: Event) -> None:
-        number = event["trial"]
+    def _begin_trial(self, event: Event) -> _Unwritten:
+        number, family = event["trial"], event["config"]["model"]
+        assert self.parent is not None
+        tags = self._search_tags() | {
+            "mlflow.parentRunId": self.parent,
+            "rungs.trial": str(number),
+            "state": "running",
+            "seed": str(event["seed"]),
+            "config": json.dumps(event["config"])[:_VALUE_LENGTH],
+        }
+        name = f"{number:03d} {family}"
+        if event.get("apart"):
+            tags["apart"] = event["apart"]
+            name += f" ({event['apart']}: {event['origin']})"
+        params = {key: str(value) for key, value in event["parameters"].items()} | {"model": family}
+        return _Unwritten(name, _milliseconds(event), params, tags)
+
+    def _write(self, number: int) -> None:
+        unwritten = self.unwritten[number]
         if number not in self.run_ids:
-            tags = self._search_tags() | {
-                "mlflow.parentRunId": self.parent,
-                "rungs.trial": str(number),
-                "state": "running",
-            }
-            name = f"{number:03d} {event['config']['model']}"
-            if event.get("apart"):
-                tags["apart"] = event["apart"]
-                name += f" ({event['apart']}: {event['origin']})"
-            run = self.client.create_run(self.experiment_id, _milliseconds(event), tags, name)
+            run = self.client.create_run(self.experiment_id, unwritten.began, unwritten.tags, unwritten.name)
             self.run_ids[number] = run.info.run_id
-        params = {key: str(value) for key, value in event["parameters"].items()} | {"model": event["config"]["model"]}
-        self._log(self.run_ids[number], params=params)
-        self.client.log_dict(self.run_ids[number], event["config"], "config.json")
-        self.client.set_tag(self.run_ids[number], "seed", str(event["seed"]))
+            unwritten.tags = {}
+        self._log(self.run_ids[number], unwritten.metrics, unwritten.params, unwritten.tags)
+        unwritten.metrics, unwritten.params, unwritten.tags = [], {}, {}
 
     def _metrics(self, event: Event, after: int) -> Iterator[Any]:
         when = _milliseconds(event)
@@ -194,19 +246,19 @@ class _Writer:
         """MLflow's metrics of those that there are: a log from before a metric was has none of it."""
         return [self.mlflow.Metric(f"{before}{name}", figures[name], when, step) for name in names if name in figures]
 
-    def _flush(self, metrics: dict[int, list[Any]]) -> None:
-        for number, values in metrics.items():
-            for start in range(0, len(values), _METRICS_A_BATCH):
-                self._log(self.run_ids[number], metrics=values[start : start + _METRICS_A_BATCH])
-        metrics.clear()
+    def _fate(self, number: int) -> dict[str, str]:
+        trial = self.history.trials[number]
+        return {"state": trial.state, "reason": trial.reason[:_VALUE_LENGTH]}
 
     def _end_trial(self, event: Event) -> None:
-        number, trial = event["trial"], self.history.trials[event["trial"]]
-        tags = {"state": trial.state, "reason": trial.reason[:_VALUE_LENGTH]}
-        when = _milliseconds(event)
-        best = self._figures(trial.best, METRICS, when, trial.best["index"], "best_") if trial.best else []
-        self._log(self.run_ids[number], metrics=best, tags=tags)
+        number, trial, when = event["trial"], self.history.trials[event["trial"]], _milliseconds(event)
+        unwritten = self.unwritten[number]
+        unwritten.tags |= self._fate(number)
+        if trial.best:
+            unwritten.metrics += self._figures(trial.best, METRICS, when, trial.best["index"], "best_")
+        self._write(number)
         self.client.set_terminated(self.run_ids[number], told(trial.state).mlflow, when)
+        del self.unwritten[number]
 
     def _test(self, event: Event) -> None:
         when = _milliseconds(event)

@@ -7,6 +7,7 @@ import shlex
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,16 +155,26 @@ class Search:
         resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
         accepts = _at_most(task.max_parameters, dataset) if task.max_parameters else None
         past = [trial for search in self.warm for trial in search.trials]
-        proposer = Proposer(task.space, options.sampler, options.seed, task.references, accepts, past)
+        proposer = Proposer(
+            task.space,
+            options.sampler,
+            options.seed,
+            task.references,
+            accepts,
+            past,
+            milestones=task.milestones,
+            metric=task.metric,
+        )
         beside = references.to_train(task, options.seed) if options.references else []
         total = options.num_samples + len(beside)
-        slots = min(resources.slots, options.max_concurrent or total, total)
+        most = min(options.max_concurrent or total, total)
+        slots = min(resources.slots, most)
         folder = self._make_folder()
         log, history = EventLog(folder / FILE_NAME), History()
         history.apply(log.append("search", **self._facts(folder.name, uri, slots, dataset)))
         recorder = Recorder(folder, uri)
         recorder.start()
-        progress = ProgressView(history, task, total, slots, quiet=options.quiet)
+        progress = ProgressView(history, task, total, slots, top_k=options.top_k, quiet=options.quiet)
         for warning in dataset.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         progress.say(
@@ -178,6 +189,7 @@ class Search:
             proposer,
             num_samples=options.num_samples,
             seed=options.seed,
+            top_k=options.top_k,
             beside=beside,
             budgets=Budgets(options.time_budget, options.epoch_budget, options.target, self.session.began),
             on_event=progress.update,
@@ -187,12 +199,14 @@ class Search:
             patience=task.patience,
             metric=task.metric,
             milestones=task.milestones,
+            pauses=driver.rungs.pauses,
             cpus=resources.cpus,
             gpus=resources.gpus,
         )
         finish = Finish(task, dataset, folder, log, history, recorder, self.session.began)
         try:
-            self.session.train(driver, dataset, plan, folder, slots, progress)
+            with closing(proposer):
+                self.session.train(driver, dataset, plan, folder, most, progress)
             if selected := select(history.trials.values(), task.metric, options.top_k):
                 progress.say(f"testing {len(selected)} checkpoints")
                 finish.test(selected, "search", resources.cpus, resources.gpus)

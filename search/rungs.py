@@ -1,51 +1,155 @@
-"""Early stopping at rungs, decided asynchronously (ASHA, median rule): a pure table of values by rung."""
+"""Early stopping at rungs, decided asynchronously (ASHA, median rule): pure tables of values by rung."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import ClassVar, Protocol
 
 import numpy as np
 
+from search.task import Task
 
-class Rungs:
-    """At each milestone a trial goes on if it is among the best ``1 / reduction_factor`` of those seen there before.
+Ready = Callable[[int], bool]
 
-    With milestones at the factor's powers, the stopping rule of ASHA (Li et al., arXiv 1810.05934) as Ray Tune has it.
-    With a factor of 2 and evenly spaced milestones, the median rule (Golovin et al., KDD 2017)
-    on best values so far, as Optuna's MedianPruner has it. The first at a rung goes on, and a value equal to the
-    cut-off too. Less is better. Each group (model family) has rungs of its own: families learn at different speeds, and
-    each one's best is reported.
+
+class Rungs(Protocol):
+    """Judges trials at milestones. Less is better.
+
+    Each group (model family) has rungs of its own: families learn at different speeds, and each one's best is reported.
     """
+
+    milestones: tuple[int, ...]
+    pauses: ClassVar[bool]
+    """Whether a trial that does not go on at once may go on later."""
+
+    def judge(self, group: str, trial: int, milestone: int, value: float) -> bool:
+        """Records a trial's best value so far at a milestone; returns whether it goes on at once.
+
+        A trial judged before at this rung goes on.
+        """
+
+    def verdict(self, trial: int) -> str:
+        """Why a trial does not go on."""
+
+    def carry(self, group: str, trial: int, value: float) -> int | None:
+        """Carries the best value of a trial that converged through all rungs it has not reached.
+
+        Returns:
+            The first one that it misses, or None.
+        """
+
+    def next(self, ready: Ready) -> int | None:
+        """The paused trial, among the ready ones, that goes on before anything new is tried; None if there is none."""
+
+    def resume(self, trial: int) -> None:
+        """Lets a paused trial go on whatever its place."""
+
+
+class Promotion:
+    """ASHA as its paper has it (Li et al., arXiv 1810.05934, algorithm 2): one in ``reduction_factor`` goes on.
+
+    A trial waits at its rung until it is among the best 1 / ``reduction_factor`` of those that have come there. So the
+    first ones do not run on unopposed, and more than that share goes on only as far as later ones are better. Of those
+    who may go on, the ones on the highest rung come first, and there the best.
+    """
+
+    pauses: ClassVar[bool] = True
 
     def __init__(self, milestones: Sequence[int], reduction_factor: int) -> None:
         self.milestones = tuple(milestones)
         self.reduction_factor = reduction_factor
-        self.values: dict[tuple[str, int], dict[int, float]] = {}
+        self._values: dict[tuple[int, str], dict[int, float]] = {}
+        """By milestone and group, of all that ever came there."""
+        self._waiting: dict[int, tuple[int, str]] = {}
+        """The rung at which each paused trial waits."""
 
-    def judge(self, group: str, trial: int, milestone: int, value: float) -> float | None:
-        """Records the trial's best value at a milestone.
+    def judge(self, group: str, trial: int, milestone: int, value: float) -> bool:
+        """See ``Rungs``; one that may go on need not leave its worker for it."""
+        values = self._values.setdefault((milestone, group), {})
+        if trial in values:
+            return True
+        values[trial] = value
+        self._waiting[trial] = milestone, group
+        return self.next(lambda waiting: waiting == trial) == trial
 
-        Returns:
-            The cut-off that it missed, or None where it goes on. A trial judged before at this rung goes on.
-        """
-        rung = self.values.setdefault((group, milestone), {})
-        if trial in rung:
-            return None
-        earlier = list(rung.values())
-        rung[trial] = value
-        if not earlier:
-            return None
-        cutoff = float(np.percentile(earlier, 100 / self.reduction_factor))
-        return cutoff if value > cutoff else None
+    def verdict(self, trial: int) -> str:
+        """See ``Rungs``."""
+        milestone, group = self._waiting[trial]
+        values = self._values[milestone, group]
+        place = 1 + sum(other < values[trial] for other in values.values())
+        return f"rung {milestone}: place {place} of {len(values)}, where {self._room(values)} may go on"
 
-    def first_missed(self, group: str, trial: int, value: float) -> int | None:
-        """The first rung that a value carried through all the trial has not yet reached would miss, or None."""
+    def carry(self, group: str, trial: int, value: float) -> int | None:
+        """See ``Rungs``; where so few are that none may go on, the best passes."""
         for milestone in self.milestones:
-            if self.judge(group, trial, milestone, value) is not None:
+            values = self._values.setdefault((milestone, group), {})
+            if trial not in values:
+                values[trial] = value
+                if sum(other < value for other in values.values()) >= max(1, self._room(values)):
+                    return milestone
+        return None
+
+    def next(self, ready: Ready) -> int | None:
+        """See ``Rungs``."""
+        for milestone, group in sorted(self._values, reverse=True):
+            values = self._values[milestone, group]
+            for trial in sorted(values, key=values.__getitem__)[: self._room(values)]:
+                if self._waiting.get(trial) == (milestone, group) and ready(trial):
+                    self.resume(trial)
+                    return trial
+        return None
+
+    def resume(self, trial: int) -> None:
+        """See ``Rungs``."""
+        del self._waiting[trial]
+
+    def _room(self, values: Collection[int]) -> int:
+        return len(values) // self.reduction_factor
+
+
+class Median:
+    """The median rule (Golovin et al., KDD 2017) on best values so far, as Optuna's MedianPruner has it.
+
+    A trial that is worse than the median of those judged there before ends; the first goes on.
+    """
+
+    pauses: ClassVar[bool] = False
+
+    def __init__(self, milestones: Sequence[int]) -> None:
+        self.milestones = tuple(milestones)
+        self._values: dict[tuple[str, int], dict[int, float]] = {}
+        self._verdicts: dict[int, str] = {}
+
+    def judge(self, group: str, trial: int, milestone: int, value: float) -> bool:
+        """See ``Rungs``."""
+        values = self._values.setdefault((group, milestone), {})
+        if trial in values:
+            return True
+        earlier = list(values.values())
+        values[trial] = value
+        self._verdicts[trial] = f"rung {milestone}: worse than the median of {len(earlier)}"
+        return not earlier or value <= float(np.median(earlier))
+
+    def verdict(self, trial: int) -> str:
+        """See ``Rungs``."""
+        return self._verdicts[trial]
+
+    def carry(self, group: str, trial: int, value: float) -> int | None:
+        """See ``Rungs``."""
+        for milestone in self.milestones:
+            if not self.judge(group, trial, milestone, value):
                 return milestone
         return None
 
-    def reached(self) -> dict[int, int]:
-        """How many trials were judged at each milestone."""
-        counts = dict.fromkeys(self.milestones, 0)
-        for (_, milestone), rung in self.values.items():
-            counts[milestone] += len(rung)
-        return counts
+    def next(self, ready: Ready) -> int | None:
+        """See ``Rungs``: none is paused."""
+        return None
+
+    def resume(self, trial: int) -> None:
+        """See ``Rungs``: none is paused."""
+        raise KeyError(trial)
+
+
+def rungs_of(task: Task) -> Rungs:
+    """The task's."""
+    if task.scheduler == "median":
+        return Median(task.milestones)
+    return Promotion(task.milestones, task.reduction_factor)

@@ -99,19 +99,25 @@ class Session:
         return Resources(cpus, gpus, cluster.slots(nodes, cpus, gpus))
 
     def train(
-        self, driver: "Driver", dataset: "Dataset", plan: "Plan", folder: Path, slots: int, progress: "ProgressView"
+        self, driver: "Driver", dataset: "Dataset", plan: "Plan", folder: Path, most: int, progress: "ProgressView"
     ) -> None:
-        """Runs the driver's trials; whatever breaks, none is left running in the log."""
+        """Runs the driver's trials, at most so many side by side; whatever breaks, none is left running in the log."""
+        from search import cluster
         from search.tuning import run_trials
         from trainables.trial import torch_learning
+
+        def slots() -> int:
+            now = min(most, cluster.fitting(cluster.joined_nodes(), plan.cpus, plan.gpus))
+            progress.slots = now or progress.slots
+            return now
 
         self._driver, self._progress = driver, progress
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
             learning = partial(torch_learning, weights=self.weights)
-            run_trials(driver, dataset.blind(), plan, folder, slots, learning)
+            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots)
         finally:
-            driver.cancel_running()
+            driver.end()
             progress.end()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

@@ -129,6 +129,13 @@ def propose(space: Space, trial: "optuna.trial.Trial", prefix: str = "") -> Conf
     return config
 
 
+def identity(parameters: Config) -> str:
+    """The same of Optuna's parameters of one point: numbers in steps may differ in their last digits."""
+    return repr(
+        [(name, f"{value:.9g}" if isinstance(value, float) else value) for name, value in sorted(parameters.items())]
+    )
+
+
 def all_parameters(space: Space, most: int) -> list[Config] | None:
     """Optuna's parameters of every point of the space, or None where it has more than ``most`` of them."""
     walk = _Walk()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
@@ -26,41 +27,42 @@ def frozen_trials(history: History, space: Space) -> dict[int, FrozenTrial]:
     """The trials that count, by number, as ``endings.told`` says; those that the space does not have are left out.
 
     Values are costs (see ``trainables.epoch.cost``), intermediate ones the best so far at each rung that was reached.
-    Trials that have not ended are RUNNING. The user attributes have our number, state, reason, origin and checkpoint.
+    The user attributes have our number, state, reason, origin and checkpoint.
     """
     found = {}
     for trial in history.searched():
         parameters = parameters_at(space, trial.config)
         if parameters is not None:
-            found[trial.id] = _frozen(trial, space, parameters, history.metric)
+            found[trial.id] = frozen_trial(trial, space, parameters, history.metric)
     return found
 
 
-def _frozen(trial: TrialResult, space: Space, parameters: Config, metric: str) -> FrozenTrial:
-    fixed = FixedTrial(parameters)
-    propose(space, fixed)
-    ending = None if trial.ended is None else told(trial.state, trial.missed_rung)
-    state = TrialState[ending.optuna] if ending else TrialState.RUNNING
-    value = trial.cost(metric)
+def frozen_trial(trial: TrialResult, space: Space, parameters: Config, metric: str) -> FrozenTrial:
+    """One of them, of these Optuna parameters."""
+    as_told = told(trial.state, trial.missed_rung)
+    state, value = TrialState[as_told.optuna], trial.cost(metric)
     rungs: dict[int, float] = {}
-    if ending is None or ending.curve:
+    if as_told.curve:
         rungs = {epoch: cost(best, metric) for epoch, best in trial.at_rungs.items()}
         if trial.missed_rung is not None and value is not None:
             rungs[trial.missed_rung] = value
     if state is not TrialState.COMPLETE:  # as Optuna's own tell has it
         value = rungs[max(rungs)] if rungs and state is TrialState.PRUNED else None
     names = ("state", "reason", "origin", "checkpoint")
-    frozen = create_trial(
-        state=state,
-        value=value,
-        params=fixed.params,
-        distributions=fixed.distributions,
-        intermediate_values=rungs,
-        user_attrs={"number": trial.id, **{name: getattr(trial, name) for name in names}},
-    )
+    attributes = {"number": trial.id, **{name: getattr(trial, name) for name in names}}
+    frozen = trial_at(space, parameters, state, value=value, intermediate_values=rungs, user_attrs=attributes)
     frozen.datetime_start = datetime.fromtimestamp(trial.proposed)
-    frozen.datetime_complete = None if trial.ended is None else datetime.fromtimestamp(trial.ended)
+    if state.is_finished():
+        last = trial.spans[-1][1] if trial.spans else trial.proposed
+        frozen.datetime_complete = datetime.fromtimestamp(last if trial.ended is None else trial.ended)
     return frozen
+
+
+def trial_at(space: Space, parameters: Config, state: TrialState, **more: Any) -> FrozenTrial:
+    """A trial at a point of the space, with its distributions. ``more`` goes to ``optuna.trial.create_trial``."""
+    fixed = FixedTrial(parameters)
+    propose(space, fixed)
+    return create_trial(state=state, params=fixed.params, distributions=fixed.distributions, **more)
 
 
 def write(found: Results, path: Path) -> int:

@@ -1,7 +1,9 @@
 """``summary.json`` (a contract: later versions only add keys, a renaming raises its number) and ``trials.csv``."""
 
 import csv
+import itertools
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -103,9 +105,14 @@ def busy_share(history: History) -> float | None:
     if not spans:
         return None
     began = min(start for start, _ in spans)
-    until = max(trial.started or trial.proposed for trial in history.trials.values())
+    until = max((trial.started or trial.proposed for trial in history.searched()), default=began)
     busy = sum(max(0.0, min(end, until) - max(start, began)) for start, end in spans)
-    return round(min(1.0, busy / (history.search["slots"] * (until - began))), 4) if until > began else None
+    changes = [*history.slots, (math.inf, 0)]
+    there = sum(
+        slots * max(0.0, min(end, until) - max(start, began))
+        for (start, slots), (end, _) in itertools.pairwise(changes)
+    )
+    return round(min(1.0, busy / there), 4) if there else None
 
 
 def write(folder: Path, summary: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Task:
     metric: Metric
     epochs: int
     scheduler: Scheduler
-    """Who stops weak trials early."""
+    """Who decides which trials go on at the rungs."""
     grace: int
     """Epochs before the first rung."""
     reduction_factor: int
@@ -80,11 +80,6 @@ class Task:
             epochs.append(milestone)
             milestone *= self.reduction_factor
         return tuple(epochs)
-
-    @property
-    def one_of(self) -> int:
-        """One of so many trials judged at a rung goes on."""
-        return 2 if self.scheduler == "median" else self.reduction_factor
 
 
 def conf_folder() -> Path:

@@ -1,5 +1,8 @@
 """Runs a search's trials with Ray Tune. The classes here only translate between Ray's interfaces and the ``Driver``."""
 
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ from ray import tune
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from datasets import Dataset
 from search.driver import Driver
@@ -18,6 +21,7 @@ TRIALS_FOLDER = "trials"
 WORKER_DEATHS = 3
 """A trial is started again from its checkpoint after so many deaths of its worker, not more."""
 _CHECKPOINTS_KEPT = 2
+_SECONDS_BETWEEN_LOOKS = 5.0
 
 
 def run_trials(
@@ -27,25 +31,29 @@ def run_trials(
     run_folder: Path,
     slots: int,
     make_learning: MakeLearning = torch_learning,
+    slots_now: Callable[[], int] | None = None,
 ) -> None:
-    """Runs trials until the driver proposes no more, or wants to stop. Ray must be connected."""
+    """Runs trials until the driver proposes no more, or wants to stop. Ray must be connected.
+
+    ``slots``: trials side by side, at first; as many as ``slots_now`` says, where it is given, as nodes come and go.
+    """
     assert dataset.test is None, "trials never see the test split"
     workers = _Workers(driver, run_folder.resolve())
+    limiter = ConcurrencyLimiter(_Proposals(driver, run_folder.resolve()), max_concurrent=slots)
     trainable = tune.with_parameters(run_trial, dataset=dataset, plan=plan, make_learning=make_learning)
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": plan.cpus, "gpu": plan.gpus}),
         tune_config=tune.TuneConfig(
             num_samples=-1,
-            max_concurrent_trials=slots,
             reuse_actors=True,
-            search_alg=_Proposals(driver),
-            scheduler=_Asha(driver),
+            search_alg=limiter,
+            scheduler=_AtRungs(driver, workers),
             trial_dirname_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
             name=TRIALS_FOLDER,
             storage_path=str(run_folder.resolve()),
-            stop=_FirstReader(driver, workers),
+            stop=_FirstReader(driver, workers, limiter, slots_now),
             callbacks=[workers],
             failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
             verbose=0,
@@ -55,28 +63,39 @@ def run_trials(
 
 
 def _folder_name(trial: Trial) -> str:
-    return f"{trial.config['trial']:05d}"
+    number, stay = trial.config["trial"], trial.config["stay"]
+    return f"{number:05d}-{stay}" if stay else f"{number:05d}"
 
 
 class _Proposals(Searcher):
-    """Asks the driver for configurations, and tells it of trials that Ray has given up."""
+    """Asks the driver what comes next, and tells it which trials have left their workers.
 
-    def __init__(self, driver: Driver) -> None:
+    What Ray calls a trial is one stay of ours on a worker: a paused trial that goes on is a new one to Ray, with a
+    folder of its own. Ray's own pauses hold a slot, and its way to go on can't be told from which checkpoint.
+    """
+
+    def __init__(self, driver: Driver, run_folder: Path) -> None:
         super().__init__(metric="value", mode="min")
-        self.driver = driver
+        self.driver, self.run_folder = driver, run_folder
         self.numbers: dict[str, int] = {}
+        self.stays: Counter[int] = Counter()
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         proposal = self.driver.propose()
         if proposal is None:
-            return str(Searcher.FINISHED)
-        self.numbers[trial_id] = proposal["trial"]
+            return str(Searcher.FINISHED) if self.driver.finished else None
+        number = self.numbers[trial_id] = proposal["trial"]
+        if "checkpoint" in proposal:
+            proposal["checkpoint"] = str(self.run_folder / proposal["checkpoint"])
+        proposal["stay"] = self.stays[number]
+        self.stays[number] += 1
         return proposal
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id)
         if error:
             self.driver.lost(number)
+        self.driver.left(number)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the event log has it all."""
@@ -100,11 +119,17 @@ def _what_happened(trial: Trial) -> str:
 
 
 class _Workers(Callback):
-    """Notes each stored checkpoint and removes those before the last two; ends workers that can't be asked to stop."""
+    """Notes each stored checkpoint, and removes older ones; ends workers that can't be asked to stop.
+
+    The last two are kept, of a trial that is off its worker the last.
+    """
 
     def __init__(self, driver: Driver, run_folder: Path) -> None:
         self.driver, self.run_folder = driver, run_folder
         self.running: dict[str, Trial] = {}
+        self.heard: dict[str, float] = {}
+        """When each running trial was last heard of."""
+        self.hung: set[str] = set()
         self.kept: dict[int, list[tune.Checkpoint]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -113,9 +138,16 @@ class _Workers(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running[trial.trial_id] = trial
+        self.heard[trial.trial_id] = time.monotonic()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
+    ) -> None:
+        self.heard[trial.trial_id] = time.monotonic()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running.pop(trial.trial_id, None)
+        self._keep(trial.config["trial"], 1)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running.pop(trial.trial_id, None)
@@ -126,24 +158,48 @@ class _Workers(Callback):
         number = trial.config["trial"]
         path = Path(checkpoint.path).relative_to(self.run_folder)
         self.driver.checkpoint(number, str(path), trial.last_result["best"])
-        kept = self.kept.setdefault(number, [])
-        kept.append(checkpoint)
-        while len(kept) > _CHECKPOINTS_KEPT:
+        self.kept.setdefault(number, []).append(checkpoint)
+        self._keep(number, _CHECKPOINTS_KEPT)
+
+    def _keep(self, number: int, most: int) -> None:
+        kept = self.kept.get(number, [])
+        while len(kept) > most:
             old = kept.pop(0)
             old.filesystem.delete_dir(old.path)
 
     def kill(self) -> None:
         """Ends the processes of all running trials: in the middle of an epoch they would hear nothing else."""
         for trial in self.running.values():
-            if actor := trial.temporary_state.ray_actor:
-                ray.kill(actor)
+            self._kill(trial)
+
+    def kill_hung(self) -> None:
+        """Ends the processes of trials that have been silent for too long."""
+        now = time.monotonic()
+        for name, trial in list(self.running.items()):
+            again = self.driver.hangs(trial.config["trial"], now - self.heard[name])
+            if again is not None:
+                self.hung.add(name)
+                if not again:
+                    trial.max_failures = 0
+                self._kill(self.running.pop(name))
+
+    def _kill(self, trial: Trial) -> None:
+        if actor := trial.temporary_state.ray_actor:
+            ray.kill(actor)
 
 
 class _FirstReader(Stopper):
-    """Sees each result before anyone else does."""
+    """Sees each result before anyone else does; looks after workers and slots at times."""
 
-    def __init__(self, driver: Driver, workers: _Workers) -> None:
-        self.driver, self.workers = driver, workers
+    def __init__(
+        self, driver: Driver, workers: _Workers, limiter: ConcurrencyLimiter, slots_now: Callable[[], int] | None
+    ) -> None:
+        self.driver, self.workers, self.limiter, self.slots_now = driver, workers, limiter, slots_now
+        self.looked = time.monotonic()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: see ``Driver``."""
+        return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return self.driver.report(result)
@@ -151,18 +207,38 @@ class _FirstReader(Stopper):
     def stop_all(self) -> bool:
         if self.driver.stopping:
             self.workers.kill()
+        elif time.monotonic() - self.looked > _SECONDS_BETWEEN_LOOKS:
+            self.looked = time.monotonic()
+            self.workers.kill_hung()
+            self._follow_slots()
         return self.driver.stopping
 
+    def _follow_slots(self) -> None:
+        slots = self.slots_now() if self.slots_now else self.limiter.max_concurrent
+        if slots and slots != self.limiter.max_concurrent:
+            self.limiter.set_max_concurrency(slots)
+            self.driver.slots_changed(slots)
 
-class _Asha(FIFOScheduler):
-    """Stops trials at rungs."""
 
-    def __init__(self, driver: Driver) -> None:
+class _AtRungs(FIFOScheduler):
+    """Takes trials off their workers at rungs."""
+
+    def __init__(self, driver: Driver, workers: _Workers) -> None:
         super().__init__()
-        self.driver = driver
+        self.driver, self.workers = driver, workers
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None: Tune starts what waits by itself.
+
+        What is chosen gets a worker that comes free, and the one that is starting for it is ended: while trials are
+        shorter than the start of a worker, there would never be a second one.
+        """
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         return str(TrialScheduler.STOP if self.driver.judge(result) else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        self.driver.worker_died(trial.config["trial"], _what_happened(trial))
+        if trial.trial_id in self.workers.hung:
+            self.workers.hung.remove(trial.trial_id)  # noted when it was found to hang
+        else:
+            self.driver.worker_died(trial.config["trial"], _what_happened(trial))

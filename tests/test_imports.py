@@ -71,7 +71,7 @@ def test_nothing_imports_a_command_that_calls_a_later_package():
     assert modules(ast.parse(source)) == {"datasets", "datasets.show", "a", "b.c", "d.e", "d.e.g"}
 
 
-OPTUNA = {f"search/{name}.py" for name in ("proposer", "importance", "study")}
+OPTUNA = {f"search/{name}.py" for name in ("proposer", "thompson", "importance", "study")}
 RAY = {"trainables/trial.py", *(f"search/{name}.py" for name in ("tuning", "cluster", "testing", "run"))}
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -25,8 +26,8 @@ def setting(tmp_path) -> Setting:
 
 def test_the_list_is_what_random_sampling_proposes():
     task = conf.load("digits", {"epochs": 2, "scheduler": "none"}, ["patience=2"])
-    proposer = Proposer(task.space, "random", 7, task.references)
-    assert [trial.config for trial in GIVEN] == [proposer.ask(number)[0] for number in range(3)]
+    with closing(Proposer(task.space, "random", 7, task.references)) as proposer:
+        assert [trial.config for trial in GIVEN] == [proposer.ask(number)[0] for number in range(3)]
     assert draw(3, 7) == GIVEN
     assert not {trial.seed for trial in draw(3, 8)} & {trial.seed for trial in GIVEN}
 

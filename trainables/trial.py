@@ -27,6 +27,8 @@ class Plan:
     metric: Metric
     milestones: tuple[int, ...] = ()
     """Epochs that are reported at once."""
+    pauses: bool = False
+    """Whether a trial may leave its worker at a milestone, to go on later from its checkpoint."""
     cpus: float = 1
     gpus: float = 0
     seconds_between_reports: float = 1.0
@@ -101,13 +103,13 @@ def run_trial(
     """The trainable.
 
     ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings); for one that is trained to an end of
-    its own also ``epochs`` and ``patience``.
+    its own also ``epochs`` and ``patience``, for one that goes on after a pause the path of its ``checkpoint``.
 
     Each report holds the epochs since the last one, the best so far, and in the last one how the trial ended. Only a
     death of the process is left to Ray to retry; every exception is an ending of this trial.
     """
     own = {name: config[name] for name in ("epochs", "patience") if name in config}
-    plan = replace(plan, **own) if own else plan
+    plan = replace(plan, **own, milestones=()) if own else plan
     reports = _Reports(config["trial"], plan)
     learning = None
     try:
@@ -115,6 +117,8 @@ def run_trial(
         if checkpoint := tune.get_checkpoint():
             with checkpoint.as_directory() as folder:
                 learning.restore(Path(folder))
+        elif "checkpoint" in config:
+            learning.restore(Path(config["checkpoint"]))
         for epoch in learning:
             reports.epoch(epoch, learning)
     except Exception as error:
@@ -138,13 +142,14 @@ class _Reports:
         self.epochs.append(asdict(epoch))
         self.new_best |= learning.best is not None and learning.best.index == epoch.index
         now = time.monotonic()
+        at_rung = epoch.index in self.plan.milestones
         save = self.new_best or now - self.saved > self.plan.seconds_between_checkpoints
         if epoch.index == self.plan.epochs:
             self._send(learning, save, ending="completed")
         elif learning.converged:
             self._send(learning, save, ending="converged", reason=f"no new best in {self.plan.patience} epochs")
-        elif epoch.index in self.plan.milestones or now - self.reported >= self.plan.seconds_between_reports:
-            self._send(learning, save)
+        elif at_rung or now - self.reported >= self.plan.seconds_between_reports:
+            self._send(learning, save or (at_rung and self.plan.pauses))
 
     def failure(self, error: Exception, learning: Learning | None) -> None:
         """The epochs before the failure, and their best weights, are as good as any."""

@@ -15,6 +15,7 @@ from trainables.epoch import cost
 
 FATES = {  # colour, mark at the curve's end; the later ones are drawn over the earlier ones
     "pruned": (style.MID_GREY, "|"),
+    "paused": (style.GREY, "|"),
     "failed": (style.BLACK, "X"),
     "oom": (style.PURPLE, "P"),
     "cancelled": (style.ORANGE, "D"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from datasets import Dataset, Examples, Fold
-from search.endings import Told
+from search.history import TrialResult
 from trainables.epoch import DivergedError, Epoch
 from trainables.trial import Plan, torch_learning
 
@@ -81,11 +81,12 @@ def make_closed_form(dataset: Dataset, config: dict[str, Any], plan: Plan, seed:
 
 
 class Scripted:
-    """Stands where the proposer does: gives configurations from a list, keeps what it is told."""
+    """Stands where the proposer does: gives configurations from a list, keeps what it is shown."""
 
     def __init__(self, configs: list[dict[str, Any]]) -> None:
         self.configs = [{"model": "mlp", **config} for config in configs]
-        self.told: dict[int, tuple[Told, float | None, dict[int, float]]] = {}
+        self.seen: dict[int, list[tuple[str, dict[int, float]]]] = {}
+        """By trial, its state and its losses at the rungs, each time it was shown."""
 
     def ask(self, number: int) -> tuple[dict[str, Any], str]:
         return self.configs[number], "script"
@@ -93,9 +94,9 @@ class Scripted:
     def parameters(self, number: int) -> dict[str, Any]:
         return {}
 
-    def tell(self, number: int, told: Told, value: float | None, rungs: dict[int, float]) -> None:
-        assert number not in self.told, "an ending is told once"
-        self.told[number] = (told, value, dict(rungs))
+    def see(self, trial: TrialResult) -> None:
+        rungs = {epoch: best["val_loss"] for epoch, best in trial.at_rungs.items()}
+        self.seen.setdefault(trial.id, []).append((trial.state, rungs))
 
 
 def tiny_dataset() -> Dataset:

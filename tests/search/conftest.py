@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -15,3 +17,12 @@ def load(tmp_path):
         return conf.load(str(path), changes, assignments, models)
 
     return load
+
+
+@pytest.fixture
+def make() -> Iterator[Any]:
+    """Makes proposers, and closes them."""
+    from search.proposer import Proposer
+
+    with ExitStack() as at_end:
+        yield lambda *arguments, **more: at_end.enter_context(closing(Proposer(*arguments, **more)))

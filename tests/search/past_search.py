@@ -38,6 +38,9 @@ class PastSearch:
         curve = [{"index": index, "val_loss": loss, **figures} for index in epochs]
         self._append("report", trial=trial, epochs=curve, best={"index": epochs[-1], "val_loss": best, **figures})
 
+    def pause(self, trial: int) -> None:
+        self._append("pause", trial=trial, reason="so")
+
     def end(self, trial: int, state: str, **more: Any) -> None:
         self._append("ending", trial=trial, state=state, reason="so", **more)
 

@@ -51,7 +51,7 @@ def test_defaults():
         grace=None,
         reduction_factor=None,
         model=[],
-        sampler="tpe",
+        sampler="gp",
         time_budget=None,
         epoch_budget=None,
         target=None,

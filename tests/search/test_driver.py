@@ -38,9 +38,11 @@ def make_driver(tmp_path: Path) -> Iterator[MakeDriver]:
         logs.append(EventLog(tmp_path / events.FILE_NAME))
         proposer: Any = Scripted(configs or [])
         if task is not None:
-            proposer = Proposer(task.space, "tpe", 0, task.references)
+            proposer = Proposer(task.space, "gp", 0, task.references)
         task = task or conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
-        return Driver(task, logs[-1], History(), proposer, num_samples=len(configs or "123"), seed=0, **more)
+        history = History()
+        history.search = {"milestones": list(task.milestones)}
+        return Driver(task, logs[-1], history, proposer, num_samples=len(configs or "123"), seed=0, **more)
 
     yield make
     for log in logs:
@@ -80,38 +82,102 @@ def test_a_proposal_is_in_the_log_before_it_is_given_out(make_driver: MakeDriver
     assert driver.propose() is None
 
 
-@pytest.mark.parametrize(
-    ("metric", "reason"),
-    [
-        ("val_loss", "rung 3: val_loss 0.9 missed the cut-off 0.5"),
-        ("val_f1", "rung 3: val_f1 0.1 missed the cut-off 0.5"),
-    ],
-)
-def test_a_weak_trial_stops_at_its_rung_and_nowhere_else(make_driver: MakeDriver, metric: str, reason: str) -> None:
-    driver = make_driver([{}] * 3, grace=3, metric=metric)
+def leave(driver: Driver, report: dict[str, Any]) -> bool:
+    """The same, and where it leaves its worker that is free."""
+    leaves = pass_on(driver, report)
+    if leaves:
+        driver.left(report["trial"])
+    return leaves
+
+
+@pytest.mark.parametrize("metric", ["val_loss", "val_f1"])
+def test_a_trial_pauses_at_its_rung_and_goes_on_before_anything_new(make_driver: MakeDriver, metric: str) -> None:
+    driver = make_driver([{}] * 6, grace=3, metric=metric)
     for _ in range(3):
         driver.propose()
-    assert not pass_on(driver, message(0, [1, 2, 3], 0.5))
-    assert not pass_on(driver, message(1, [1, 2], 0.9))
-    assert pass_on(driver, message(1, [3], 0.9))
-    assert not pass_on(driver, message(2, [1, 2, 3], 0.4))
-    trial = driver.history.trials[1]
-    assert (trial.state, trial.reason) == ("pruned", reason)
-    told, _, rungs = driver.proposer.told[1]
-    assert (told.optuna, rungs) == ("PRUNED", {3: 0.9})
+    assert leave(driver, message(0, [1, 2, 3], 0.4))
+    driver.checkpoint(0, "trials/00000/checkpoint_000000", {})
+    assert driver.propose()["trial"] == 3, "one of three may go on, and one has come"
+    assert not leave(driver, message(1, [1, 2], 0.5))
+    assert leave(driver, message(1, [3], 0.5))
+    assert leave(driver, message(2, [1, 2, 3], 0.6))
+    trial = driver.history.trials[0]
+    assert (trial.state, trial.reason) == ("paused", "rung 3: place 1 of 1, where 0 may go on")
+    on = driver.propose()
+    assert (on["trial"], on["checkpoint"], on["seed"]) == (0, "trials/00000/checkpoint_000000", trial.seed)
+    assert (trial.state, trial.reason) == ("running", "")
+    assert [driver.propose()["trial"] for _ in range(2)] == [4, 5]
+    states = [state for state, _ in driver.proposer.seen[0]]
+    assert states == ["paused", "running"]
+    driver.end()
+    assert [trial.state for trial in driver.history.trials.values()] == [
+        "cancelled", "pruned", "pruned", "cancelled", "cancelled", "cancelled"
+    ]  # fmt: skip
+    assert driver.history.trials[1].reason == "rung 3: place 2 of 3, where 1 may go on"
 
 
-@pytest.mark.parametrize(
-    ("ending", "optuna", "rungs"),
-    [("completed", "COMPLETE", {}), ("diverged", "PRUNED", {}), ("oom", "PRUNED", {}), ("failed", "FAIL", {})],
-)
-def test_an_ending_is_told_once(make_driver: MakeDriver, ending: str, optuna: str, rungs: dict[int, float]) -> None:
+def test_the_best_that_comes_goes_on_where_it_is(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}] * 3, grace=3)
+    for _ in range(3):
+        driver.propose()
+    assert [leave(driver, message(number, [3], 0.6 - number / 10)) for number in range(3)] == [True, True, False]
+    assert driver.proposer.seen[2] == [("running", {3: pytest.approx(0.4)})], "the sampler sees it all the same"
+    assert driver.propose() is None
+
+
+def test_a_trial_whose_worker_is_not_free_yet_does_not_go_on(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}] * 4, grace=3)
+    for _ in range(3):
+        driver.propose()
+    for number in range(3):
+        assert pass_on(driver, message(number, [3], 0.4 + number / 10))
+    assert driver.propose()["trial"] == 3, "its checkpoint may not be whole"
+    driver.left(0)
+    assert driver.propose()["trial"] == 0
+
+
+def test_when_all_are_proposed_what_will_be_tested_goes_on_to_its_end(make_driver: MakeDriver) -> None:
+    configs = [{"model": "mlp"}, {"model": "mlp"}, {"model": "cnn"}, {"model": "cnn"}]
+    driver = make_driver(configs, grace=3, epochs=20, top_k=2)
+    for _ in range(4):
+        driver.propose()
+    assert not driver.finished
+    for number, value in enumerate([0.1, 0.2, 0.3, 0.4]):
+        assert leave(driver, message(number, [3], value))
+        best = {"index": 3, "val_loss": value, "val_error": value, "val_f1": 1 - value}
+        driver.checkpoint(number, f"trials/{number}", best)
+    went_on = [driver.propose() for _ in range(4)]
+    assert [proposal and proposal["trial"] for proposal in went_on] == [0, 1, 2, None], "3 is neither of the best 2"
+    assert not driver.finished
+    assert leave(driver, message(1, [9], 0.2)), "it pauses again, but goes on at once"
+    assert driver.propose()["trial"] == 1
+    for number in (0, 1, 2):
+        assert leave(driver, message(number, [20], 0.1, "completed"))
+    assert driver.propose() is None
+    assert driver.finished
+    driver.end()
+    assert [trial.state for trial in driver.history.trials.values()] == ["completed"] * 3 + ["pruned"]
+
+
+def test_the_median_rule_ends_trials_where_they_miss_it(make_driver: MakeDriver) -> None:
+    driver = make_driver(task=conf.load("digits", {"scheduler": "median", "grace": 3, "epochs": 9}, []))
+    for _ in range(3):
+        driver.propose()
+    families = ["mlp"] * 3
+    for trial, family in zip(driver.history.trials.values(), families, strict=True):
+        trial.config["model"] = family
+    assert [pass_on(driver, message(number, [3], 0.5 + number / 10)) for number in range(3)] == [False, True, True]
+    assert driver.history.trials[2].state == "pruned"
+    assert driver.history.trials[2].reason == "rung 3: worse than the median of 2"
+
+
+@pytest.mark.parametrize("ending", ["completed", "diverged", "oom", "failed"])
+def test_an_ending_is_shown_once(make_driver: MakeDriver, ending: str) -> None:
     driver = make_driver([{}])
     driver.propose()
     assert driver.report(message(0, [1, 2], 0.3, ending, reason="so"))
     assert driver.report(message(0, [], 0.3, "failed", reason="again"))
-    told, value, given = driver.proposer.told[0]
-    assert (told.optuna, value, given) == (optuna, 0.3, rungs)
+    assert driver.proposer.seen == {0: [(ending, {})]}
     assert driver.history.trials[0].state == ending
 
 
@@ -121,13 +187,11 @@ def test_a_converged_trial_is_carried_into_the_rungs_it_skipped(make_driver: Mak
     for _ in range(3):
         driver.propose()
     for milestone in (2, 6, 18):
-        assert not pass_on(driver, message(0, [milestone], 0.25))
+        pass_on(driver, message(0, [milestone], 0.25))
+        driver.rungs._waiting.clear()
+        driver.history.trials[0].state = "running"
     assert driver.report(message(1, [5], 0.125, "converged"))
     assert driver.report(message(2, [5], 0.875, "converged"))
-    told, value, _ = driver.proposer.told[1]
-    assert (told.optuna, value) == ("COMPLETE", 0.125)
-    told, _, rungs = driver.proposer.told[2]
-    assert (told.optuna, rungs) == ("PRUNED", {2: 0.875})
     assert [driver.history.trials[number].missed_rung for number in (1, 2)] == [None, 2]
 
 
@@ -143,25 +207,30 @@ def test_every_way_to_end_is_told_to_the_study_and_to_mlflow_as_the_summary_has_
     for _ in range(10):
         driver.propose()
     reports = [
-        message(0, [1, 2], 0.5), message(0, [3, 4, 5, 6], 0.4), message(0, [7, 8, 9], 0.3, "completed"),
+        message(0, [1, 2], 0.5),
         message(1, [1, 2], 0.9),
         message(2, [1, 2], 0.2), message(2, [3, 4, 5], 0.2, "converged"),
         message(3, [1], 0.8, "converged"),
         message(4, [1, 2], 0.1), message(4, [], 0.1, "diverged"),
         message(5, [], 0.0, "diverged"),
         message(6, [1, 2], 0.1), message(6, [], 0.1, "oom"),
-        message(7, [1, 2], 0.1), message(7, [], 0.1, "failed"),
-        message(8, [1, 2], 0.1),
+        message(7, [1], 0.1), message(7, [], 0.1, "failed"),
+        message(8, [1], 0.1),
     ]  # fmt: skip
     for report in reports:
-        pass_on(driver, report)
+        leave(driver, report)
     driver.worker_died(8, "OutOfMemoryError")
     driver.lost(8)
-    driver.cancel_running()
+    assert {trial.state.name for trial in driver.proposer.trials[:2]} == {"PRUNED"}, "they are paused"
+    driver.checkpoint(0, "trials/00000/checkpoint_000000", {"index": 2, "val_loss": 0.5, "val_error": 0.1})
+    for report in (message(0, [3, 4, 5, 6], 0.4), message(0, [7, 8, 9], 0.3, "completed")):
+        assert driver.propose()["trial"] == 0
+        assert leave(driver, report)
+    driver.end()
     trials = driver.history.trials.values()
     rows = [
         (row["state"], told(row["state"]).mlflow, trial.state.name, trial.value, trial.intermediate_values)
-        for row, trial in zip(map(trial_row, trials), driver.proposer.study.trials, strict=True)
+        for row, trial in zip(map(trial_row, trials), driver.proposer.trials, strict=True)
     ]
     assert rows == [
         ("completed", "FINISHED", "COMPLETE", 0.3, {2: 0.5, 6: 0.4}),
@@ -175,7 +244,7 @@ def test_every_way_to_end_is_told_to_the_study_and_to_mlflow_as_the_summary_has_
         ("oom", "FAILED", "PRUNED", None, {}),
         ("cancelled", "KILLED", "FAIL", None, {}),
     ]
-    assert {state for state, *_ in rows} == {*get_args(State)} - {"running"}
+    assert {state for state, *_ in rows} == {*get_args(State)} - {"running", "paused"}
 
 
 def test_epochs_seen_again_after_a_restart_are_dropped(make_driver: MakeDriver) -> None:
@@ -232,9 +301,8 @@ def test_what_still_runs_is_cancelled_and_tells_the_sampler_nothing(make_driver:
     driver.interrupted = True
     assert driver.stopping
     assert driver.propose() is None
-    driver.cancel_running()
+    driver.end()
     assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
-    assert driver.proposer.told[1][0].optuna == "FAIL"
 
 
 def beside(epochs: int = 50) -> Beside:
@@ -248,10 +316,10 @@ def test_what_is_trained_beside_the_search_comes_first_and_to_its_own_end(make_d
     assert first == {"trial": 0, "seed": 5, "config": {"model": "mlp", "lr": 0.1}, "epochs": 50, "patience": 7}
     assert [driver.propose()["seed"] for _ in range(2)] == [trial_seed(0, 0), trial_seed(0, 1)]
     assert driver.propose() is None
-    assert not pass_on(driver, message(1, [2], 0.1))
+    assert pass_on(driver, message(1, [2], 0.1))
     assert not pass_on(driver, message(0, [1, 2], 0.9)), "a reference is not judged"
     assert pass_on(driver, message(0, [3, 4], 0.9, "converged"))
-    assert driver.proposer.told == {}
+    assert 0 not in driver.proposer.seen
     trial = driver.history.trials[0]
     assert (trial.apart, trial.origin, trial.state) == ("reference", "by hand", "converged")
 
@@ -293,7 +361,7 @@ def test_when_the_time_is_up_everything_ends_where_it_is(make_driver: MakeDriver
     driver.budgets = Budgets(seconds=1.0, began=time.monotonic() - 1.5)
     assert driver.stopping
     assert driver.propose() is None
-    driver.cancel_running()
+    driver.end()
     assert driver.history.trials[0].reason == "time budget of 1 s spent"
     assert [event["by"] for event in events.read(driver.log.path) if event["event"] == "stop"] == ["time budget"]
 
@@ -317,7 +385,8 @@ def test_the_log_alone_gives_the_same_history(make_driver: MakeDriver) -> None:
     driver.checkpoint(0, "trials/00000/checkpoint_000000", {"index": 1, "val_loss": 0.5, "val_error": 0.1})
     pass_on(driver, message(1, [1], 0.7))
     driver.report(message(0, [2], 0.4, "completed"))
-    assert History(events.read(driver.log.path)).trials == driver.history.trials
+    history = History([{"event": "search", **driver.history.search}, *events.read(driver.log.path)])
+    assert history.trials == driver.history.trials
 
 
 def test_a_reference_inside_the_space_is_the_first_proposal_and_counts(make_driver: MakeDriver, tmp_path: Path) -> None:

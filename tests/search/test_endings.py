@@ -8,6 +8,8 @@ from search.history import State
 
 TABLE = {
     # state: (what Optuna is told, what MLflow is told, whether the sampler sees the curve)
+    "running": ("RUNNING", "RUNNING", True),
+    "paused": ("PRUNED", "RUNNING", True),
     "completed": ("COMPLETE", "FINISHED", True),
     "converged": ("COMPLETE", "FINISHED", True),
     "pruned": ("PRUNED", "KILLED", True),
@@ -18,14 +20,14 @@ TABLE = {
 }
 
 
-def test_every_state_but_running_is_an_ending():
-    assert set(get_args(State)) == {"running", *TABLE}
+def test_the_table_has_every_state():
+    assert set(get_args(State)) == set(TABLE)
 
 
 @pytest.mark.parametrize(("state", "expected"), TABLE.items())
-def test_what_is_told_of_an_ending(state, expected):
+def test_what_is_told_of_a_state(state, expected):
     assert told(state) == Told(*expected)
-    assert TrialState[told(state).optuna].is_finished()
+    assert TrialState[told(state).optuna].is_finished() == (state != "running")
 
 
 @pytest.mark.parametrize("state", TABLE)
@@ -34,10 +36,7 @@ def test_a_missed_rung_changes_only_what_is_told_of_the_converged(state):
     assert told(state, missed_rung=3) == expected
 
 
-def test_a_running_trial_has_no_ending():
-    with pytest.raises(KeyError):
-        told("running")
-
-
 def test_the_sampler_sees_a_curve_only_of_trials_that_it_may_learn_from():
-    assert {state for state in TABLE if told(state).curve} == {"completed", "converged", "pruned"}
+    assert {state for state in TABLE if told(state).curve} == {
+        "running", "paused", "completed", "converged", "pruned",
+    }  # fmt: skip

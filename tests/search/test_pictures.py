@@ -1,17 +1,18 @@
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
 from picture_file import is_picture
 
 from search import pictures
-from search.history import History
+from search.history import History, State
 from search.pictures.families import rows
 from search.pictures.progress import OVERALL, spending
 from search.pictures.tested import columns
 from trainables.epoch import METRICS
 
-STATES = ["completed", "converged", "pruned", "diverged", "oom", "failed", "cancelled"]
+STATES = get_args(State)
 
 
 def epoch(index: int, loss: float, error: float | None = None, seconds: float = 1.0) -> dict:
@@ -72,7 +73,7 @@ def a_search(trials: int, epochs: int, families: int = 2, *, least: float = 0.01
 
 @pytest.mark.parametrize(
     ("trials", "epochs", "families", "least"),
-    [(1, 1, 1, 0.01), (1, 2, 1, 0.0), (2, 0, 1, 0.01), (7, 8, 2, 0.0), (300, 2, 12, 0.01)],
+    [(1, 1, 1, 0.01), (1, 2, 1, 0.0), (2, 0, 1, 0.01), (9, 8, 2, 0.0), (300, 2, 12, 0.01)],
 )
 def test_every_picture_of_a_search_is_drawn_of_small_and_large_ones(tmp_path, trials, epochs, families, least):
     events = a_search(trials, epochs, families, least=least)

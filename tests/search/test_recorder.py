@@ -1,5 +1,6 @@
 """Recording from an event log alone, and a search whose tracking server has stopped answering."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from search import events, finish
+from search import events, finish, recorder
 from search.events import EventLog
 from search.recorder import Recorder
 from search.run import main
@@ -93,6 +95,132 @@ def test_recording_twice_changes_nothing(tmp_path: Path) -> None:
     write_log(tmp_path / "elsewhere", ("completed",))
     assert record(tmp_path / "elsewhere", uri)
     assert len(recorded(uri)) == len(once) + 2, "a search of the same name in another folder is another search"
+
+
+def runs_of(name: str, uri: str) -> dict[str, Any]:
+    """Runs of the search in the folder of this name by trial, the search's own under the empty text."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    runs = client.search_runs([client.get_experiment_by_name("digits").experiment_id], f"tags.`rungs.id` = '{name}'")
+    return {run.data.tags.get("rungs.trial", ""): run for run in runs}
+
+
+@pytest.mark.slow
+def test_a_trial_that_still_runs_is_recorded_too_and_goes_on_in_its_run(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    write_log(tmp_path, ("completed",))
+    path = tmp_path / events.FILE_NAME
+    lines = path.read_text().splitlines(keepends=True)
+    half = next(place for place, line in enumerate(lines) if '"report"' in line) + 1
+    path.write_text("".join(lines[:half]))
+    assert record(tmp_path, uri)
+    running = runs_of(tmp_path.name, uri)["0"]
+    assert (running.info.status, running.data.tags["state"]) == ("RUNNING", "running")
+    assert (running.data.metrics["val_loss"], "best_val_loss" in running.data.metrics) == (0.5, False)
+
+    path.write_text("".join(lines))
+    assert record(tmp_path, uri)
+    ended = runs_of(tmp_path.name, uri)["0"]
+    assert (ended.info.run_id, ended.info.status) == (running.info.run_id, "FINISHED")
+    assert ended.data.params == {"lr": "0.1", "model": "mlp"}
+    tags = {name: ended.data.tags[name] for name in ("state", "reason", "seed", "node", "chosen")}
+    assert tags == {"state": "completed", "reason": "so", "seed": "0", "node": "here", "chosen": "winner"}
+    assert json.loads(ended.data.tags["config"]) == {"model": "mlp", "lr": 0.1}
+    assert ended.data.metrics["best_val_loss"] == ended.data.metrics["val_loss"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.slow
+def test_pauses_and_promotions_are_told_and_a_pause_takes_no_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    calls = Counter[str]()
+    log_batch = mlflow.MlflowClient.log_batch
+
+    def counted(client: Any, run: str, *arguments: Any, **named: Any) -> None:
+        log_batch(client, run, *arguments, **named)
+        calls[run] += 1
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", counted)
+    monkeypatch.setattr(recorder, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(recorder, "_SECONDS_BETWEEN_CURVES", 0.01)
+    monkeypatch.setattr(recorder, "_SHARE", 1e9)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    write_log(tmp_path, ("pruned",))
+    path = tmp_path / events.FILE_NAME
+    before, ending = path.read_text().split('{"event": "ending"')
+    path.write_text(before)
+    log = EventLog(path, resume=True)
+    started = Recorder(tmp_path, uri)
+    started.start()
+
+    def told(state: str) -> tuple[str, str, int]:
+        while (run := started.run_ids.get(0)) is None or runs_of(tmp_path.name, uri)["0"].data.tags["state"] != state:
+            time.sleep(0.05)
+        time.sleep(0.2)  # in which there is nothing to tell
+        found = runs_of(tmp_path.name, uri)["0"]
+        return found.info.status, found.data.tags.get("reason", ""), calls[run]
+
+    assert told("running")[::2] == ("RUNNING", 1)
+    log.append("pause", trial=0, reason="rung 3: place 2 of 4, where 1 may go on")
+    assert told("paused") == ("RUNNING", "rung 3: place 2 of 4, where 1 may go on", 2)
+    log.append("promotion", trial=0)
+    assert told("running") == ("RUNNING", "", 3)
+    log.close()
+    with path.open("a") as file:
+        file.write('{"event": "ending"' + ending)
+    assert started.finish(60)
+    assert recorded(uri)[1][1:3] == ("KILLED", "pruned")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", [(), (1, 3, 6, 10, 15, 20)])
+def test_three_calls_a_trial_and_whatever_breaks_is_made_up_for(
+    breaks: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the calls that break every second one is heard nevertheless."""
+    import mlflow
+
+    monkeypatch.setattr(recorder, "_SECONDS_BETWEEN_TRIES", 0.0)
+    calls: list[str] = []
+
+    def counted(name: str) -> Any:
+        call = getattr(mlflow.MlflowClient, name)
+
+        def called(client: Any, *arguments: Any, **named: Any) -> Any:
+            calls.append(name)
+            number = len(calls)
+            answer = None if number in breaks[::2] else call(client, *arguments, **named)
+            if number in breaks:
+                raise OSError("the line is dead")
+            return answer
+
+        return called
+
+    names = ("create_run", "log_batch", "set_terminated", "set_tag", "log_metric", "log_param", "log_dict")
+    for name in names:
+        monkeypatch.setattr(mlflow.MlflowClient, name, counted(name))
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    write_log(tmp_path, ("completed", "pruned", "failed"))
+    assert record(tmp_path, uri)
+    losses = [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    assert recorded(uri) == [
+        ("", "FINISHED", None, [(0, pytest.approx(1 / 3))]),
+        ("0", "FINISHED", "completed", losses),
+        ("1", "KILLED", "pruned", losses),
+        ("2", "FAILED", "failed", losses),
+    ]
+    search = runs_of(tmp_path.name, uri)[""]
+    assert search.data.params == {"seed": "1"}
+    files = {file.path for file in mlflow.MlflowClient(tracking_uri=uri).list_artifacts(search.info.run_id)}
+    assert files == {"conf.yaml", "versions.json"}
+    if breaks:
+        assert len(calls) >= breaks[-1]
+    else:
+        once_and_a_trial = {"create_run": 1 + 3, "log_batch": 1 + 3 + 2, "set_terminated": 1 + 3, "log_dict": 2}
+        assert Counter(calls) == once_and_a_trial
 
 
 @pytest.mark.slow

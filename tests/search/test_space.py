@@ -7,6 +7,7 @@ from search.space import (
     Fixed,
     Range,
     all_parameters,
+    identity,
     label,
     nodes,
     parameters_at,
@@ -322,3 +323,17 @@ def test_the_points_listed_are_those_that_are_proposed():
 
     listed = {rounded(point) for point in all_parameters(space, 100)}
     assert listed == {rounded(parameters) for _, parameters in many_proposals(space, 1000)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"a": 0.1 + 0.2, "b": 1}, {"b": 1, "a": 0.3}, True),
+        ({"a": 1e-5}, {"a": 1.00001e-5}, False),
+        ({"a": "1"}, {"a": 1}, False),
+        ({"a": None}, {}, False),
+        ({"a": "[8]", "b": True}, {"a": "[8]", "b": False}, False),
+    ],
+)
+def test_one_point_has_one_identity(one, other, same):
+    assert (identity(one) == identity(other)) == same

@@ -10,12 +10,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from past_search import PastSearch
+from proposing import Make
 
 from search import conf
 from search.driver import Driver
 from search.events import EventLog
 from search.history import History, State
-from search.proposer import Proposer
 from search.space import Fixed, Range
 from search.study import frozen_trials, main
 from search.task import Task
@@ -40,6 +40,7 @@ def task(tmp_path: Path) -> Task:
 STATES: list[tuple[State, int | None, str, float | None, dict[int, float]]] = [
     # state, missed rung, Optuna's state, value, intermediate values
     ("running", None, "RUNNING", None, {2: 0.5, 6: 0.25}),
+    ("paused", None, "PRUNED", 0.25, {2: 0.5, 6: 0.25}),
     ("completed", None, "COMPLETE", 0.125, {2: 0.5, 6: 0.25}),
     ("pruned", None, "PRUNED", 0.25, {2: 0.5, 6: 0.25}),
     ("converged", None, "COMPLETE", 0.125, {2: 0.5, 6: 0.25}),
@@ -64,13 +65,16 @@ def test_every_state_has_its_trial(
     trial = past.propose(MLP)
     for epochs, best in (([1, 2], 0.5), ([3, 4], 0.4), ([5, 6], 0.25), ([7], 0.125)):
         past.report(trial, epochs, best)
-    if state != "running":
+    if state == "paused":
+        past.pause(trial)
+    elif state != "running":
         past.end(trial, state, missed_rung=missed_rung)
     found = frozen_trials(past.history, task.space)[trial]
     assert (found.state.name, found.value, found.intermediate_values) == (optuna_state, value, values)
     assert found.user_attrs["state"] == state
     assert found.datetime_start == datetime.fromtimestamp(1e9 + 1)
-    assert (found.datetime_complete is None) == (state == "running")
+    ended = {"running": None, "paused": 1e9 + 5}.get(state, 1e9 + 6)
+    assert found.datetime_complete == (ended and datetime.fromtimestamp(ended))
 
 
 def test_the_table_has_every_state() -> None:
@@ -137,19 +141,21 @@ def test_a_trial_outside_another_space_is_left_out(task: Task, change: dict[str,
     assert all(trial.params.keys() - {"mlp.widths"} == searched for trial in found.values())
 
 
-def test_what_the_sampler_was_told_can_be_made_again_from_the_log_alone(tmp_path: Path, task: Task) -> None:
+def test_what_the_sampler_was_told_can_be_made_again_from_the_log_alone(tmp_path: Path, task: Task, make: Make) -> None:
     """Trials side by side that end by chance, in every way."""
     log = EventLog(tmp_path / "events.jsonl")
     history = History([log.append("search", metric=task.metric, milestones=task.milestones)])
-    driver = Driver(task, log, history, Proposer(task.space, "random", 0), num_samples=200, seed=0)
+    proposer = make(task.space, "random", 0, milestones=task.milestones)
+    driver = Driver(task, log, history, proposer, num_samples=200, seed=0)
     rng = random.Random(0)
+    on_workers: list[int] = []
     ages: dict[int, int] = {}
     bests: dict[int, dict[str, Any]] = {}
     while len(history.trials) < 200:
-        if len(ages) < 6 and (proposal := driver.propose()):
-            ages[proposal["trial"]] = 0
-        trial = rng.choice(list(ages))
-        ages[trial] += 1
+        if len(on_workers) < 6 and (proposal := driver.propose()):
+            on_workers.append(proposal["trial"])
+        trial = rng.choice(on_workers)
+        ages[trial] = ages.get(trial, 0) + 1
         figures = PastSearch(task)
         figures.report(trial, [ages[trial]], rng.random() + 0.5 / ages[trial])
         report = figures.events[-1]
@@ -162,17 +168,18 @@ def test_what_the_sampler_was_told_can_be_made_again_from_the_log_alone(tmp_path
             ending = rng.choice(["converged", "converged", "diverged", "oom", "failed"])
         message = report | {"best": bests[trial], "value": bests[trial]["val_loss"], "ending": ending, "worker": None}
         if driver.report(message) or driver.judge(message):
-            del ages[trial]
-    driver.cancel_running()
+            on_workers.remove(trial)
+            driver.left(trial)
+    assert "paused" in history.counts()
+    driver.end()
     log.close()
 
     def seen(trial: optuna.trial.FrozenTrial) -> tuple[Any, ...]:
         return trial.state.name, trial.value, trial.intermediate_values, trial.params, trial.distributions
 
-    assert driver.proposer is not None
-    told = [seen(trial) for trial in driver.proposer.study.trials]
+    told = [seen(trial) for trial in proposer.trials]
     assert [seen(trial) for trial in frozen_trials(history, task.space).values()] == told
-    assert {*get_args(State)} - {"running"} <= history.counts().keys()
+    assert {*get_args(State)} - {"running", "paused"} == history.counts().keys()
     assert any(trial.missed_rung for trial in history.trials.values())
 
 

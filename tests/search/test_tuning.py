@@ -58,19 +58,23 @@ def run_script(tmp_path: Path) -> Iterator[RunScript]:
         make_learning: MakeLearning = make_closed_form,
         seconds_between_reports: float = 1.0,
         metric: str = "val_loss",
+        top_k: int = 1,
+        slots_now: Callable[[], int] | None = None,
     ) -> Driver:
         task = conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
         logs.append(EventLog(tmp_path / events.FILE_NAME))
         proposer: Any = Scripted(configs)
-        driver = Driver(task, logs[-1], History(), proposer, num_samples=len(configs), seed=0)
+        driver = Driver(task, logs[-1], History(), proposer, num_samples=len(configs), seed=0, top_k=top_k)
         plan = Plan(
             epochs=epochs,
             patience=patience,
             metric=task.metric,
             milestones=task.milestones,
+            pauses=driver.rungs.pauses,
             seconds_between_reports=seconds_between_reports,
         )
-        run_trials(driver, (dataset or tiny_dataset()).blind(), plan, tmp_path, slots, make_learning)
+        run_trials(driver, (dataset or tiny_dataset()).blind(), plan, tmp_path, slots, make_learning, slots_now)
+        driver.end()
         return driver
 
     yield run
@@ -94,7 +98,7 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
     )
     trials = list(driver.history.trials.values())
     assert [(trial.state, trial.epochs) for trial in trials] == [
-        ("completed", 9),
+        ("pruned", 3),
         ("pruned", 3),
         ("converged", 8),
         ("diverged", 2),
@@ -103,29 +107,55 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
         ("completed", 9),
     ]
     assert all(trial.checkpoint for trial in trials), "what was learnt before a failure is kept too"
+    assert trials[1].reason == "rung 3: place 4 of 4, where 1 may go on"
     assert trials[4].reason == "CUDA out of memory. Tried to allocate 20 GiB."
     assert trials[5].reason.startswith("KeyError: 'no such thing' (closed_form.py:")
-    optuna = [driver.proposer.told[trial.id][0].optuna for trial in trials]
-    assert optuna == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED", "PRUNED", "FAIL", "COMPLETE"]
+    seen = [[state for state, _ in driver.proposer.seen[trial.id]] for trial in trials]
+    assert seen[:3] == [["paused", "pruned"], ["paused", "pruned"], ["running", "converged"]]
+    assert seen[3:] == [["diverged"], ["oom"], ["failed"], ["running", "completed"]]
     assert len({(worker["node"], worker["pid"]) for trial in trials for worker in trial.workers}) == 1
     assert [len(trial.workers) for trial in trials[:3]] == [1, 1, 1]
 
 
-def test_by_f1_the_trials_with_less_of_it_are_pruned(run_script: RunScript) -> None:
-    driver = run_script([{"level": 1.5}, {"level": 2.5}, {"level": 0.5}], grace=2, epochs=4, metric="val_f1")
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_paused_trial_goes_on_from_its_checkpoint(run_script: RunScript, slots: int) -> None:
+    configs = [{"level": 1.0}, {"level": 3.0}, {"level": 2.0}, {"level": 4.0}, {"level": 5.0}, {"level": 6.0}]
+    driver = run_script(configs, grace=3, top_k=3, slots=slots)
     trials = list(driver.history.trials.values())
-    assert [trial.state for trial in trials] == ["completed", "pruned", "completed"]
-    assert trials[1].reason == "rung 2: val_f1 0.7 missed the cut-off 0.8"
-    told = [value for _, value, _ in driver.proposer.told.values()]
-    assert told == [pytest.approx(0.175), pytest.approx(0.3), pytest.approx(0.075)]
+    assert [(trial.state, trial.epochs) for trial in trials] == [
+        ("completed", 9), ("completed", 9), ("completed", 9), ("pruned", 3), ("pruned", 3), ("pruned", 3),
+    ]  # fmt: skip
+    if slots == 1:
+        assert [len(trial.workers) for trial in trials] == [2, 2, 2, 1, 1, 1], "each leaves its worker once"
+    assert all([epoch["index"] for epoch in trial.curve] == list(range(1, trial.epochs + 1)) for trial in trials)
+    trained = [epoch["index"] for event in events.read(driver.log.path) for epoch in event.get("epochs", ())]
+    assert len(trained) == 36, "no epoch is trained twice"
+
+
+def test_by_f1_the_trials_with_less_of_it_are_pruned(run_script: RunScript) -> None:
+    configs = [{"level": 1.5}, {"level": 2.5}, {"level": 0.5}]
+    driver = run_script(configs, grace=2, epochs=4, metric="val_f1")
+    trials = list(driver.history.trials.values())
+    assert [trial.state for trial in trials] == ["pruned", "pruned", "completed"]
     assert ranked(trials, "val_f1") == [trials[2], trials[0], trials[1]]
 
 
 def test_as_many_workers_as_slots(run_script: RunScript) -> None:
     driver = run_script([{"level": level} for level in np.linspace(2, 1, 12)], slots=2)
+    pids = [worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers]
+    assert len(set(pids)) == 2
+    assert pids[0] != pids[1], "the second worker is waited for, however soon the first one's trial ends"
+    assert driver.history.counts() == {"completed": 12}
+
+
+def test_slots_are_followed_as_nodes_come_and_go(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.tuning._SECONDS_BETWEEN_LOOKS", 0.0)
+    counts = iter([1, 0, *[2] * 100_000])
+    driver = run_script([{"level": level} for level in np.linspace(1, 2, 40)], slots_now=lambda: next(counts))
+    changes = [event["slots"] for event in events.read(driver.log.path) if event["event"] == "slots"]
+    assert changes == [2], "a moment without any node is waited through"
     pids = {worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers}
     assert len(pids) <= 2
-    assert driver.history.counts() == {"completed": 12}
 
 
 def test_a_killed_worker_costs_nothing_that_was_saved(run_script: RunScript, tmp_path: Path) -> None:
@@ -143,6 +173,17 @@ def test_the_first_three_alike_end_the_search(run_script: RunScript) -> None:
     assert driver.failure is not None
     assert "KeyError" in driver.failure.traceback
     assert len(driver.history.trials) <= 4
+
+
+def test_a_trial_that_hangs_is_tried_once_more(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.driver.LEAST_SILENCE", 1.5)
+    monkeypatch.setattr("search.tuning._SECONDS_BETWEEN_LOOKS", 0.1)
+    driver = run_script([{}, {"fate": "hang", "at": 4}, {}], seconds_between_reports=0.0)
+    trials = list(driver.history.trials.values())
+    assert [trial.state for trial in trials] == ["completed", "failed", "completed"]
+    assert trials[1].reason.startswith("hung, tried twice: no report for ")
+    assert (len(trials[1].workers), trials[1].epochs) == (1, 3)
+    assert [death.partition(":")[0] for death in trials[1].deaths] == ["hung", "hung"]
 
 
 def test_stopping_cancels_what_runs_within_seconds(run_script: RunScript) -> None:
@@ -172,7 +213,6 @@ def test_stopping_cancels_what_runs_within_seconds(run_script: RunScript) -> Non
         driver = run_script([{}, {"fate": "hang", "at": 1}])
     thread.join()
     assert time.monotonic() - stopped[0] < 10
-    driver.cancel_running()
     assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
 
 
@@ -200,7 +240,7 @@ def small_digits() -> Dataset:
 
 
 def figures(trial: TrialResult) -> list[dict[str, Any]]:
-    return [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in trial.curve]
+    return [{**epoch, "seconds": 0} for epoch in trial.curve]
 
 
 def test_a_killed_training_goes_on_bitwise_as_if_it_had_not_been(run_script: RunScript, tmp_path: Path) -> None:
@@ -219,8 +259,22 @@ def test_a_killed_training_goes_on_bitwise_as_if_it_had_not_been(run_script: Run
     (trial,) = driver.history.trials.values()
     assert (trial.state, len(trial.deaths)) == ("completed", 1)
     undisturbed = Training(small_digits().blind(), NOISY, epochs=12, patience=100, seed=trial.seed)
-    expected = [{name: value for name, value in vars(epoch).items() if name != "seconds"} for epoch in undisturbed]
-    assert figures(trial) == expected
+    assert figures(trial) == [{**vars(epoch), "seconds": 0} for epoch in undisturbed]
+
+
+def test_a_training_goes_on_bitwise_after_a_pause(run_script: RunScript) -> None:
+    import torch
+
+    from trainables.training import Training
+
+    torch.set_num_threads(1)
+    driver = run_script(
+        [NOISY, NOISY], epochs=7, grace=2, top_k=2, dataset=small_digits(), make_learning=torch_learning
+    )
+    for trial in driver.history.trials.values():
+        assert (trial.state, len(trial.workers)) == ("completed", 3)
+        undisturbed = Training(small_digits().blind(), NOISY, epochs=7, patience=100, seed=trial.seed)
+        assert figures(trial) == [{**vars(epoch), "seconds": 0} for epoch in undisturbed]
 
 
 def test_nothing_that_is_put_into_the_object_store_holds_the_test_split(

@@ -39,6 +39,9 @@ def test_trials_of_several_searches_are_told_and_the_rest_counted_by_reason(tmp_
         first.end(trial, state)
     first.propose(CONFIG)
     first.propose({"model": "mlp"}, apart="reference", origin="by hand")
+    trial = first.propose(CONFIG)
+    first.report(trial, [1], 0.5)
+    first.pause(trial)
     for lr, parameters in ((0.05, 500), (0.5, 500), (0.05, 5000)):
         trial = second.propose(CONFIG | {"lr": lr})
         second.start(trial, parameters)
@@ -47,11 +50,11 @@ def test_trials_of_several_searches_are_told_and_the_rest_counted_by_reason(tmp_
     first.write(tmp_path)
     found = warm_start.load(["first", str(second.write(tmp_path / "elsewhere"))], tmp_path, task)
     assert [str(search) for search in found] == [
-        "3 of 7 trials of first (2 failed, 1 cancelled, 1 running)",
+        "4 of 8 trials of first (2 failed, 1 cancelled, 1 running)",
         "1 of 3 trials of second (1 outside today's space, 1 larger than max_parameters)",
     ]
     assert [[trial.state.name for trial in search.trials] for search in found] == [
-        ["COMPLETE", "PRUNED", "PRUNED"], ["COMPLETE"],
+        ["COMPLETE", "PRUNED", "PRUNED", "PRUNED"], ["COMPLETE"],
     ]  # fmt: skip
     assert found[1].trials[0].params == {"mlp.widths": "[16]", "lr": 0.05}
     assert found[1].facts == {
