@@ -2,8 +2,8 @@
 
 Our driver, Ray Tune and the recorder, with MLflow in SQLite, run closed-form trials: each is 10 epochs that compute
 nothing and import no torch, reported one by one and each with a checkpoint, far faster than real ones. The space is
-that of digits, all trials are equal, so that all rungs are judged and none is pruned. Each search runs in a process of
-its own, whose figures these are; samplers and workers take turns.
+that of digits, all trials are equal, so that by the median rule all rungs are judged and none is pruned. Each search
+runs in a process of its own, whose figures these are; samplers and workers take turns.
 
 Workers have a logical CPU each: ``--workers 64`` runs anywhere, but on two cores so many processes take a search of the
 default size to nearly three minutes, so that the default is 2. ``--trials 1000`` and ``10000`` say how a trial's cost
@@ -12,7 +12,8 @@ grows with the search.
 - ``driver ms/trial``: processor time of the thread that Tune and the driver run in, over the whole search; then of
   the first and of the last trials apart, a hundred each where there are as many. The first are those that end after as
   many as there are workers, whose starts are mostly not in it; in a short search first and last overlap.
-- ``sampler ms/trial``: in Proposer.ask and see, and on the proposer's own thread, of the first and of the last.
+- ``sampler ms/trial``: the share of it in Proposer.ask and see, of the first and of the last.
+- ``ahead ms/trial``: processor time of the thread that makes proposals, of the first and of the last.
 - ``recorder ms/trial``: processor time of the recorder's thread once its database is made; ``after s``: how long it
   still had to write when the last trial had ended.
 - ``process ms/trial``: processor time of the process while trials ran, with the recorder's and Ray's own threads.
@@ -54,7 +55,7 @@ from search.tracking import default_uri
 from trainables.trial import Plan
 
 EPOCHS = 10
-SAMPLERS: tuple[Sampler, ...] = ("random", "tpe")
+SAMPLERS: tuple[Sampler, ...] = ("random", "tpe", "gp")
 _PART = 100
 _RECORDING_SECONDS = 3600.0
 
@@ -66,7 +67,9 @@ class Mark(NamedTuple):
     driver: float
     """Of the thread that trials end in."""
     sampler: float
-    """In the proposer, in the driver's thread and in its own."""
+    """In the proposer, of the driver's."""
+    ahead: float
+    """Of the thread that makes proposals."""
     megabytes: float
     """Resident."""
 
@@ -83,6 +86,8 @@ class Measurement:
     driver_last: float
     sampler_first: float
     sampler_last: float
+    ahead_first: float
+    ahead_last: float
     recorder: float
     process: float
     results_a_second: float
@@ -93,9 +98,9 @@ class Measurement:
 
 
 class TimedProposer(Proposer):
-    """Adds up its processor time, also of its own thread, and marks each ending."""
+    """Adds up its processor time, and marks each ending."""
 
-    seconds = on_thread = 0.0
+    seconds = ahead = 0.0
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -119,12 +124,12 @@ class TimedProposer(Proposer):
     def _propose(self, trials: Sequence[FrozenTrial]) -> Any:
         began = time.thread_time()
         proposal = super()._propose(trials)
-        self.on_thread += time.thread_time() - began
+        self.ahead += time.thread_time() - began
         return proposal
 
     def mark(self) -> None:
         """Notes where the search stands."""
-        self.marks.append(Mark(time.perf_counter(), time.thread_time(), self.seconds + self.on_thread, _megabytes()))
+        self.marks.append(Mark(time.perf_counter(), time.thread_time(), self.seconds, self.ahead, _megabytes()))
 
 
 class TimedRecorder(Recorder):
@@ -158,7 +163,7 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
     from benchmarks.closed_form import make_closed_form
     from search.tuning import run_trials
 
-    task = conf.load("digits", {"epochs": EPOCHS}, [])
+    task = conf.load("digits", {"epochs": EPOCHS, "scheduler": "median"}, [])
     with tempfile.TemporaryDirectory(prefix="overhead-") as name:
         folder = Path(name)
         log, history = EventLog(folder / FILE_NAME), History()
@@ -200,6 +205,8 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
         driver_last=last[0],
         sampler_first=first[1],
         sampler_last=last[1],
+        ahead_first=first[2],
+        ahead_last=last[2],
         recorder=1000 * (recorder.ended - recorder.connected) / trials,
         process=1000 * process / trials,
         results_a_second=EPOCHS * (trials - 1) / (endings[-1].wall - endings[0].wall),
@@ -210,9 +217,10 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
     )
 
 
-def _between(one: Mark, other: Mark, trials: int) -> tuple[float, float]:
-    """Processor ms a trial of the driver and of the sampler."""
-    return 1000 * (other.driver - one.driver) / trials, 1000 * (other.sampler - one.sampler) / trials
+def _between(one: Mark, other: Mark, trials: int) -> tuple[float, float, float]:
+    """Processor ms a trial of the driver, of the sampler's share in it, and of the thread that makes proposals."""
+    driver, sampler, ahead = other.driver - one.driver, other.sampler - one.sampler, other.ahead - one.ahead
+    return 1000 * driver / trials, 1000 * sampler / trials, 1000 * ahead / trials
 
 
 def _dataset() -> Dataset:
@@ -235,6 +243,8 @@ _COLUMNS = (
     ("driver_last", "last", 1),
     ("sampler_first", "sampler ms/trial, first", 2),
     ("sampler_last", "last", 2),
+    ("ahead_first", "ahead ms/trial, first", 1),
+    ("ahead_last", "last", 1),
     ("recorder", "recorder ms/trial", 1),
     ("recorder_seconds_after", "after s", 1),
     ("process", "process ms/trial", 1),
@@ -262,7 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--trials", type=natural, default=200, metavar="N", help="trials a search, 2 at least (default: 200)")
     add("--workers", type=natural, nargs="+", default=[2], metavar="N", help="trials side by side (default: 2)")
-    add("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), help="which ones (default: both)")
+    add("--samplers", nargs="+", choices=SAMPLERS, default=list(SAMPLERS), help="which ones (default: all)")
     add("--repeats", type=natural, default=1, metavar="N", help="searches of each (default: 1)")
     add("--json", type=Path, default=Path(__file__).parent / "out" / "overhead.json", metavar="FILE",
         help="where the figures go (default: benchmarks/out/overhead.json)")  # fmt: skip

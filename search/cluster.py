@@ -28,6 +28,8 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     # Ray's own snapshots are never read: going on is from the event log.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    # Tune would go on with the slots that there were at first.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000000",
     "TUNE_FORCE_TRIAL_CLEANUP_S": "3",
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
 }

@@ -205,8 +205,10 @@ class Driver:
 
         Before any epoch is known no silence is too long: the first ones may take as long as they like.
         """
+        if seconds < LEAST_SILENCE:
+            return None
         known = [epoch["seconds"] for trial in self.history.trials.values() for epoch in trial.curve[:_EPOCHS_KNOWN]]
-        if not known or seconds < max(LEAST_SILENCE, EPOCHS_OF_SILENCE * median(known)):
+        if not known or seconds < EPOCHS_OF_SILENCE * median(known):
             return None
         trial = self.history.trials[number]
         if trial.state != "running":

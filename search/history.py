@@ -92,6 +92,10 @@ class History:
         self.slots: list[tuple[float, int]] = [(0.0, 1)]
         """Trials side by side, from when on: seconds since the epoch."""
         self.trials: dict[int, TrialResult] = {}
+        self.epochs_trained = 0
+        """Epochs of all trials, as reported."""
+        self.epochs_searched = 0
+        """The same of the trials that count."""
         self.stop: Event | None = None
         """What ended the search before its last trial."""
         self.openings: list[Event] = []
@@ -114,16 +118,6 @@ class History:
     def metric(self) -> str:
         """What trials are ranked by; the loss where a log from before does not say."""
         return str(self.search.get("metric", "val_loss"))
-
-    @property
-    def epochs_trained(self) -> int:
-        """Epochs of all trials, as reported."""
-        return sum(trial.epochs for trial in self.trials.values())
-
-    @property
-    def epochs_searched(self) -> int:
-        """The same of the trials that count."""
-        return sum(trial.epochs for trial in self.searched())
 
     def searched(self) -> list[TrialResult]:
         """The trials that count: not the references, nor what was trained again."""
@@ -158,6 +152,9 @@ class History:
         trial = self.trials[event["trial"]]
         new = [epoch for epoch in event["epochs"] if epoch["index"] > trial.epochs]
         if new:
+            more = new[-1]["index"] - trial.epochs
+            self.epochs_trained += more
+            self.epochs_searched += more if trial.apart is None else 0
             trial.curve += new
             trial.spans.append((event["time"] - sum(epoch["seconds"] for epoch in new), event["time"]))
             trial.best = event["best"]

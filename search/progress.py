@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _SECONDS_BETWEEN_LINES = 10.0
 _FRAMES_A_SECOND = 2.0
+_SHARE = 0.05
+"""Frames are fewer where they would take more of the time: of ten thousand trials one takes a tenth of a second."""
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -46,6 +48,9 @@ class ProgressView:
         self._shown = 0.0
         self._live: Live | None = None
         self._notice = ""
+        self._frame: tuple[object, Text] | None = None
+        """The last one, and what else it was drawn from than the history."""
+        self._due = 0.0
 
     def begin(self, budgets: Budgets | None = None) -> None:
         """Trials start now. ``budgets`` is asked about twice a second, from another thread."""
@@ -113,8 +118,14 @@ class ProgressView:
 
         assert self._console is not None
         width, height = self._console.size
-        ascii_only = self._console.options.ascii_only
-        return live.frame(self.standing(), max(1, width - 2), height - 1, self._notice, ascii_only=ascii_only)
+        drawn_from = width, height, self._notice
+        if self._frame is None or self._frame[0] != drawn_from or time.monotonic() >= self._due:
+            began = time.thread_time()
+            ascii_only = self._console.options.ascii_only
+            frame = live.frame(self.standing(), max(1, width - 2), height - 1, self._notice, ascii_only=ascii_only)
+            self._frame = drawn_from, frame
+            self._due = time.monotonic() + (time.thread_time() - began) / _SHARE
+        return self._frame[1]
 
     def line(self, *, with_rest: bool = True) -> str:
         """Counts by state, the best so far, budgets, time spent and, if wanted, an estimate of the rest."""

@@ -27,9 +27,9 @@ _EVENTS_A_STEP = 500
 _VALUE_LENGTH = 6000
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_TRIES = 2.0
-_SECONDS_BETWEEN_CURVES = 5.0
+_SECONDS_BETWEEN_CURVES = 10.0
 _SHARE = 0.05
-"""What running trials have reported is written every few seconds, more seldom where it would take more of the time."""
+"""What running trials have reported is written so often, more seldom where it would take more of the time."""
 # MLflow's own client would keep trying one call for over a minute, and tell its makers of each.
 _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
                 "MLFLOW_ENABLE_ASYNC_LOGGING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}  # fmt: skip

@@ -1,5 +1,6 @@
 """Runs a search's trials with Ray Tune. The classes here only translate between Ray's interfaces and the ``Driver``."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,12 +16,10 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from datasets import Dataset
 from search.driver import Driver
-from trainables.trial import MakeLearning, Plan, run_trial, torch_learning
+from trainables.trial import TRIALS_FOLDER, MakeLearning, Plan, run_trial, torch_learning
 
-TRIALS_FOLDER = "trials"
 WORKER_DEATHS = 3
 """A trial is started again from its checkpoint after so many deaths of its worker, not more."""
-_CHECKPOINTS_KEPT = 2
 _SECONDS_BETWEEN_LOOKS = 5.0
 
 
@@ -38,9 +37,13 @@ def run_trials(
     ``slots``: trials side by side, at first; as many as ``slots_now`` says, where it is given, as nodes come and go.
     """
     assert dataset.test is None, "trials never see the test split"
-    workers = _Workers(driver, run_folder.resolve())
-    limiter = ConcurrencyLimiter(_Proposals(driver, run_folder.resolve()), max_concurrent=slots)
-    trainable = tune.with_parameters(run_trial, dataset=dataset, plan=plan, make_learning=make_learning)
+    run_folder = run_folder.resolve()
+    (run_folder / TRIALS_FOLDER).mkdir(exist_ok=True)
+    workers = _Workers(driver, run_folder)
+    limiter = ConcurrencyLimiter(_Proposals(driver), max_concurrent=slots)
+    trainable = tune.with_parameters(
+        run_trial, dataset=dataset, plan=plan, run_folder=run_folder, make_learning=make_learning
+    )
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": plan.cpus, "gpu": plan.gpus}),
         tune_config=tune.TuneConfig(
@@ -52,7 +55,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=TRIALS_FOLDER,
-            storage_path=str(run_folder.resolve()),
+            storage_path=str(run_folder),
             stop=_FirstReader(driver, workers, limiter, slots_now),
             callbacks=[workers],
             failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
@@ -74,9 +77,9 @@ class _Proposals(Searcher):
     folder of its own. Ray's own pauses hold a slot, and its way to go on can't be told from which checkpoint.
     """
 
-    def __init__(self, driver: Driver, run_folder: Path) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__(metric="value", mode="min")
-        self.driver, self.run_folder = driver, run_folder
+        self.driver = driver
         self.numbers: dict[str, int] = {}
         self.stays: Counter[int] = Counter()
 
@@ -85,8 +88,6 @@ class _Proposals(Searcher):
         if proposal is None:
             return str(Searcher.FINISHED) if self.driver.finished else None
         number = self.numbers[trial_id] = proposal["trial"]
-        if "checkpoint" in proposal:
-            proposal["checkpoint"] = str(self.run_folder / proposal["checkpoint"])
         proposal["stay"] = self.stays[number]
         self.stays[number] += 1
         return proposal
@@ -119,10 +120,7 @@ def _what_happened(trial: Trial) -> str:
 
 
 class _Workers(Callback):
-    """Notes each stored checkpoint, and removes older ones; ends workers that can't be asked to stop.
-
-    The last two are kept, of a trial that is off its worker the last.
-    """
+    """Ends workers that can't be asked to stop; leaves a trial off its worker one checkpoint."""
 
     def __init__(self, driver: Driver, run_folder: Path) -> None:
         self.driver, self.run_folder = driver, run_folder
@@ -130,7 +128,6 @@ class _Workers(Callback):
         self.heard: dict[str, float] = {}
         """When each running trial was last heard of."""
         self.hung: set[str] = set()
-        self.kept: dict[int, list[tune.Checkpoint]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: see ``Driver``."""
@@ -147,25 +144,17 @@ class _Workers(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running.pop(trial.trial_id, None)
-        self._keep(trial.config["trial"], 1)
+        number = trial.config["trial"]
+        newest = self.driver.history.trials[number].checkpoint
+        for checkpoint in (self.run_folder / TRIALS_FOLDER / f"{number:05d}").glob("checkpoint_*"):
+            if checkpoint != self.run_folder / (newest or ""):
+                shutil.rmtree(checkpoint)
+        # Tune's statistics of each number that was reported, which nobody reads: half of what a trial leaves in memory.
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running.pop(trial.trial_id, None)
-
-    def on_checkpoint(
-        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **_: Any
-    ) -> None:
-        number = trial.config["trial"]
-        path = Path(checkpoint.path).relative_to(self.run_folder)
-        self.driver.checkpoint(number, str(path), trial.last_result["best"])
-        self.kept.setdefault(number, []).append(checkpoint)
-        self._keep(number, _CHECKPOINTS_KEPT)
-
-    def _keep(self, number: int, most: int) -> None:
-        kept = self.kept.get(number, [])
-        while len(kept) > most:
-            old = kept.pop(0)
-            old.filesystem.delete_dir(old.path)
 
     def kill(self) -> None:
         """Ends the processes of all running trials: in the middle of an epoch they would hear nothing else."""
@@ -202,7 +191,11 @@ class _FirstReader(Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.driver.report(result)
+        (message,) = result["message"]
+        ends = self.driver.report(message)
+        if "checkpoint" in message:
+            self.driver.checkpoint(message["trial"], message["checkpoint"], message["best"])
+        return ends
 
     def stop_all(self) -> bool:
         if self.driver.stopping:
@@ -235,9 +228,11 @@ class _AtRungs(FIFOScheduler):
         """
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        return str(TrialScheduler.STOP if self.driver.judge(result) else TrialScheduler.CONTINUE)
+        return str(TrialScheduler.STOP if self.driver.judge(*result["message"]) else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if checkpoint := self.driver.history.trials[trial.config["trial"]].checkpoint:
+            trial.set_config(trial.config | {"checkpoint": checkpoint})
         if trial.trial_id in self.workers.hung:
             self.workers.hung.remove(trial.trial_id)  # noted when it was found to hang
         else:

@@ -1,9 +1,9 @@
 """One trial as a Ray Tune function: trains, reports at the milestones and about once a second, ends with its fate."""
 
 import os
+import shutil
 import socket
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,10 @@ from ray import tune
 
 from datasets import Dataset
 from trainables.epoch import DivergedError, Epoch, Metric, cost
+
+TRIALS_FOLDER = "trials"
+"""In the run's folder; has a folder for each trial with its checkpoints."""
+_CHECKPOINTS_KEPT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,27 +102,32 @@ def torch_learning(
 
 
 def run_trial(
-    config: dict[str, Any], *, dataset: Dataset, plan: Plan, make_learning: MakeLearning = torch_learning
+    config: dict[str, Any],
+    *,
+    dataset: Dataset,
+    plan: Plan,
+    run_folder: Path,
+    make_learning: MakeLearning = torch_learning,
 ) -> None:
     """The trainable.
 
     ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings); for one that is trained to an end of
-    its own also ``epochs`` and ``patience``, for one that goes on after a pause the path of its ``checkpoint``.
+    its own also ``epochs`` and ``patience``, for one that goes on after a pause, or the death of its worker, its
+    ``checkpoint``, a path in the run's folder, which every node sees.
 
     Each report holds the epochs since the last one, the best so far, and in the last one how the trial ended. Only a
-    death of the process is left to Ray to retry; every exception is an ending of this trial.
+    death of the process is left to Ray to retry; every exception is an ending of this trial. A report names the
+    checkpoint that was written with it: one of Ray's own would cost the driver as much again as the report.
     """
     own = {name: config[name] for name in ("epochs", "patience") if name in config}
     plan = replace(plan, **own, milestones=()) if own else plan
-    reports = _Reports(config["trial"], plan)
+    checkpoint = run_folder / config["checkpoint"] if "checkpoint" in config else None
+    reports = _Reports(config["trial"], plan, run_folder, checkpoint)
     learning = None
     try:
         learning = make_learning(dataset, config["config"], plan, config["seed"])
-        if checkpoint := tune.get_checkpoint():
-            with checkpoint.as_directory() as folder:
-                learning.restore(Path(folder))
-        elif "checkpoint" in config:
-            learning.restore(Path(config["checkpoint"]))
+        if checkpoint:
+            learning.restore(checkpoint)
         for epoch in learning:
             reports.epoch(epoch, learning)
     except Exception as error:
@@ -129,10 +138,16 @@ def run_trial(
 
 
 class _Reports:
-    """Gathers epochs until a report is due."""
+    """Gathers epochs until a report is due, and writes checkpoints."""
 
-    def __init__(self, trial: int, plan: Plan) -> None:
-        self.trial, self.plan = trial, plan
+    def __init__(self, trial: int, plan: Plan, run_folder: Path, checkpoint: Path | None) -> None:
+        """``checkpoint``: what the trial goes on from. Others that it left came to no report."""
+        self.trial, self.plan, self.run_folder = trial, plan, run_folder
+        self.folder = run_folder / TRIALS_FOLDER / f"{trial:05d}"
+        self.kept = [checkpoint] if checkpoint else []
+        for left in self.folder.glob("checkpoint_*"):
+            if left not in self.kept:
+                shutil.rmtree(left)
         self.epochs: list[dict[str, Any]] = []
         self.new_best = False
         self.reported = self.saved = time.monotonic()
@@ -168,20 +183,31 @@ class _Reports:
             "ending": None,
             **fate,
         }
-        if message["ending"]:
-            message["done"] = True
         if learning is not None and learning.best is not None:
             best = asdict(learning.best)
             message |= {"best": best, "value": cost(best, self.plan.metric)}
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint = None
-            if save and learning is not None:
-                learning.save(Path(folder))
-                checkpoint = tune.Checkpoint.from_directory(folder)
-            tune.report(message, checkpoint=checkpoint)
+        if save and learning is not None:
+            message["checkpoint"] = self._checkpoint(learning)
+        # In a list: of each number in a dictionary Tune would keep statistics.
+        tune.report({"message": [message], "done": bool(message["ending"])})
         self.epochs, self.worker, self.reported = [], None, time.monotonic()
         if save:
             self.new_best, self.saved = False, self.reported
+
+    def _checkpoint(self, learning: Learning) -> str:
+        """Writes one, whole or not at all, and removes those before the last two; the driver knows of the last."""
+        number = int(self.kept[-1].name.rpartition("_")[2]) + 1 if self.kept else 0
+        whole = self.folder / f"checkpoint_{number:06d}"
+        self.folder.mkdir(exist_ok=True)  # not its parents: a node that does not see the run's folder must say so
+        partial = whole.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        learning.save(partial)
+        partial.rename(whole)
+        self.kept.append(whole)
+        while len(self.kept) > _CHECKPOINTS_KEPT:
+            shutil.rmtree(self.kept.pop(0))
+        return str(whole.relative_to(self.run_folder))
 
 
 def _fate(error: Exception) -> dict[str, str]:

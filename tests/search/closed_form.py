@@ -46,14 +46,22 @@ class ClosedForm:
             case "raise":
                 raise KeyError("no such thing")
             case "die once":
-                marker = Path(self.config["marker"])
-                if not marker.exists():
-                    marker.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
+                self._die_once()
+            case "in turn":
+                folder, turn = Path(self.config["folder"]), self.config["turn"]
+                while turn and not (folder / f"turn-{turn - 1}").exists():
+                    time.sleep(0.02)
+                (folder / f"turn-{turn}").touch()
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hang":
                 time.sleep(600)
+
+    def _die_once(self) -> None:
+        marker = Path(self.config["marker"])
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     @property
     def parameters(self) -> int:
@@ -70,6 +78,8 @@ class ClosedForm:
     def save(self, folder: Path) -> None:
         best = vars(self.last_best) if self.last_best else None
         (folder / "state.json").write_text(json.dumps({"index": self.index, "best": best}))
+        if self.config.get("fate") == "die in saving" and self.index == self.config["at"]:
+            self._die_once()
 
     def restore(self, folder: Path) -> None:
         state = json.loads((folder / "state.json").read_text())

@@ -134,6 +134,20 @@ def test_a_line_is_left_to_the_cursor_and_room_for_an_echoed_ctrl_c(width: int, 
     assert max(map(len, lines)) <= max(1, width - 2)
 
 
+def test_frames_that_take_long_are_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.progress._SHARE", 1e-9)
+    console, search = terminal(), Search().many(3, 1)
+    view = view_of(search, console)
+    view.begin()
+    first = view.frame()
+    search.start()
+    assert view.frame() is first
+    console.size = (60, 20)  # type: ignore[assignment]
+    narrow = view.frame()
+    view.end()
+    assert narrow is not first
+
+
 def test_frames_are_drawn_while_events_come_in() -> None:
     search, done = Search(), threading.Event()
     problems: list[BaseException] = []

@@ -118,8 +118,10 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_a_paused_trial_goes_on_from_its_checkpoint(run_script: RunScript, slots: int) -> None:
-    configs = [{"level": 1.0}, {"level": 3.0}, {"level": 2.0}, {"level": 4.0}, {"level": 5.0}, {"level": 6.0}]
+def test_a_paused_trial_goes_on_from_its_checkpoint(run_script: RunScript, slots: int, tmp_path: Path) -> None:
+    levels = (1.0, 3.0, 2.0, 4.0, 5.0, 6.0)
+    in_turn = {"fate": "in turn", "at": 3, "folder": str(tmp_path)}
+    configs = [{"level": level, "turn": turn, **in_turn} for turn, level in enumerate(levels)]
     driver = run_script(configs, grace=3, top_k=3, slots=slots)
     trials = list(driver.history.trials.values())
     assert [(trial.state, trial.epochs) for trial in trials] == [
@@ -140,18 +142,25 @@ def test_by_f1_the_trials_with_less_of_it_are_pruned(run_script: RunScript) -> N
     assert ranked(trials, "val_f1") == [trials[2], trials[0], trials[1]]
 
 
-def test_as_many_workers_as_slots(run_script: RunScript) -> None:
-    driver = run_script([{"level": level} for level in np.linspace(2, 1, 12)], slots=2)
+def second_worker_needed(folder: Path) -> list[dict[str, Any]]:
+    """Trials of which none after the first two begins before these have."""
+    in_turn = {"fate": "in turn", "at": 1, "folder": str(folder)}
+    return [*({"turn": turn, **in_turn} for turn in range(3)), *[{}] * 9]
+
+
+def test_a_second_worker_comes_however_soon_the_first_ones_trial_ends(run_script: RunScript, tmp_path: Path) -> None:
+    driver = run_script(second_worker_needed(tmp_path), slots=2)
     pids = [worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers]
-    assert len(set(pids)) == 2
-    assert pids[0] != pids[1], "the second worker is waited for, however soon the first one's trial ends"
+    assert (len(set(pids)), pids[0] != pids[1]) == (2, True)
     assert driver.history.counts() == {"completed": 12}
 
 
-def test_slots_are_followed_as_nodes_come_and_go(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_are_followed_as_nodes_come_and_go(
+    run_script: RunScript, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("search.tuning._SECONDS_BETWEEN_LOOKS", 0.0)
     counts = iter([1, 0, *[2] * 100_000])
-    driver = run_script([{"level": level} for level in np.linspace(1, 2, 40)], slots_now=lambda: next(counts))
+    driver = run_script(second_worker_needed(tmp_path), slots_now=lambda: next(counts))
     changes = [event["slots"] for event in events.read(driver.log.path) if event["event"] == "slots"]
     assert changes == [2], "a moment without any node is waited through"
     pids = {worker["pid"] for trial in driver.history.trials.values() for worker in trial.workers}
@@ -166,6 +175,15 @@ def test_a_killed_worker_costs_nothing_that_was_saved(run_script: RunScript, tmp
     assert [epoch["index"] for epoch in first.curve] == list(range(1, 10))
     assert second.state == "failed"
     assert second.reason.startswith("worker died, 4 times: ")
+
+
+def test_a_checkpoint_that_no_report_told_of_is_not_gone_on_from(run_script: RunScript, tmp_path: Path) -> None:
+    config = {"fate": "die in saving", "at": 6, "marker": str(tmp_path / "died")}
+    driver = run_script([config], seconds_between_reports=0.0)
+    (trial,) = driver.history.trials.values()
+    assert (trial.state, len(trial.deaths)) == ("completed", 1)
+    assert [epoch["index"] for epoch in trial.curve] == list(range(1, 10))
+    assert list((tmp_path / "trials/00000").glob("checkpoint_*")) == [tmp_path / trial.checkpoint]
 
 
 def test_the_first_three_alike_end_the_search(run_script: RunScript) -> None:
