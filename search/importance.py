@@ -21,6 +21,11 @@ _TOP, _TOP_TRIALS, _TOP_MOST = 0.1, 20, 0.5
 """The best tenth is Optuna's; of fewer than 20 trials chance says more than the settings (tried on closed forms)."""
 
 
+def prepare() -> None:
+    """Imports what Optuna imports at the first use only: scikit-learn's forests, a second or two."""
+    import optuna.importance  # noqa: F401
+
+
 @dataclass(frozen=True)
 class Judged:
     """A trial's Optuna parameters and its best cost (see ``trainables.epoch.cost``)."""

@@ -36,6 +36,21 @@ class Resources:
     slots: int
 
 
+def _prepare_the_end() -> None:
+    """Imports on a thread what takes seconds when pictures are drawn; called when a worker has nothing to do."""
+
+    def prepare() -> None:
+        import sklearn.manifold  # noqa: F401
+
+        import search.drawing  # noqa: F401
+        import trainables.augmentation  # noqa: F401
+        from search import importance
+
+        importance.prepare()
+
+    threading.Thread(target=prepare, daemon=True).start()
+
+
 class Session:
     """One command's stay on a cluster."""
 
@@ -115,7 +130,7 @@ class Session:
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
             learning = partial(torch_learning, weights=self.weights)
-            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots)
+            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots, _prepare_the_end)
         finally:
             driver.end()
             progress.end()

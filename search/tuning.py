@@ -31,16 +31,18 @@ def run_trials(
     slots: int,
     make_learning: MakeLearning = torch_learning,
     slots_now: Callable[[], int] | None = None,
+    on_idle: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs trials until the driver proposes no more, or wants to stop. Ray must be connected.
 
     ``slots``: trials side by side, at first; as many as ``slots_now`` says, where it is given, as nodes come and go.
+    ``on_idle`` is called once, when a worker first has nothing to do.
     """
     assert dataset.test is None, "trials never see the test split"
     run_folder = run_folder.resolve()
     (run_folder / TRIALS_FOLDER).mkdir(exist_ok=True)
     workers = _Workers(driver, run_folder)
-    limiter = ConcurrencyLimiter(_Proposals(driver), max_concurrent=slots)
+    limiter = ConcurrencyLimiter(_Proposals(driver, on_idle), max_concurrent=slots)
     trainable = tune.with_parameters(
         run_trial, dataset=dataset, plan=plan, run_folder=run_folder, make_learning=make_learning
     )
@@ -77,15 +79,19 @@ class _Proposals(Searcher):
     folder of its own. Ray's own pauses hold a slot, and its way to go on can't be told from which checkpoint.
     """
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, on_idle: Callable[[], None]) -> None:
         super().__init__(metric="value", mode="min")
-        self.driver = driver
+        self.driver, self.on_idle = driver, on_idle
+        self.idle = False
         self.numbers: dict[str, int] = {}
         self.stays: Counter[int] = Counter()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         proposal = self.driver.propose()
         if proposal is None:
+            if not self.idle:
+                self.idle = True
+                self.on_idle()
             return str(Searcher.FINISHED) if self.driver.finished else None
         number = self.numbers[trial_id] = proposal["trial"]
         proposal["stay"] = self.stays[number]
