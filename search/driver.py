@@ -23,7 +23,7 @@ LEAST_SILENCE = 300.0
 EPOCHS_OF_SILENCE = 10
 """A trial hangs that has not reported for so many seconds, and for so many median epochs."""
 FIRST_FAILURES = 3
-"""So many trials that end first, all with the same exception from the same line, end the search."""
+"""So many trials that end or pause first, all with the same exception from the same line, end the search."""
 _HUNG = "hung"
 _EPOCHS_KNOWN = 3
 
@@ -181,6 +181,7 @@ class Driver:
             return True
         if not goes_on:
             self._record("pause", trial=number, reason=self.rungs.verdict(number))
+            self._stop_if_all_fail_alike(trial)
         self._show(trial)
         return not goes_on
 
@@ -251,7 +252,10 @@ class Driver:
             self.proposer.see(trial)
 
     def _stop_if_all_fail_alike(self, trial: TrialResult) -> None:
-        """``failed`` reasons hold exception, message and line; trials that differ in the message alone are alike."""
+        """``failed`` reasons hold exception, message and line; trials that differ in the message alone are alike.
+
+        Looks at the first trials that end or pause.
+        """
         if len(self._traces) < FIRST_FAILURES:
             exception, _, rest = trial.reason.partition(":")
             self._traces.append(f"{exception}{rest[rest.rfind('(') :]}" if trial.state == "failed" else "")

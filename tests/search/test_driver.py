@@ -293,6 +293,17 @@ def test_the_search_stops_when_its_first_three_trials_fail_alike(
         assert driver.propose() is None
 
 
+def test_a_trial_that_pauses_shows_that_not_all_fail(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}] * 6, grace=3)
+    for _ in range(5):
+        driver.propose()
+    assert leave(driver, message(0, [3], 0.5))
+    for number in (1, 2, 3):
+        leave(driver, message(number, [1], 0.5, "failed", reason="KeyError: a (x.py:3)"))
+    assert not driver.stopping
+    assert driver.propose() is not None
+
+
 def test_what_still_runs_is_cancelled_and_tells_the_sampler_nothing(make_driver: MakeDriver) -> None:
     driver = make_driver([{}, {}])
     assert driver.propose()
