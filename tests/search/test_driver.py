@@ -316,6 +316,19 @@ def test_what_still_runs_is_cancelled_and_tells_the_sampler_nothing(make_driver:
     assert [trial.state for trial in driver.history.trials.values()] == ["completed", "cancelled"]
 
 
+def test_a_killed_search_that_is_opened_for_something_else_ends_its_paused_trials(make_driver: MakeDriver) -> None:
+    killed = make_driver([{}], grace=3)
+    killed.propose()
+    leave(killed, message(0, [3], 0.5))
+    killed.checkpoint(0, "trials/00000/checkpoint_000000", {"index": 3, "val_loss": 0.5, "val_error": 0.1})
+    driver = Driver(killed.task, killed.log, killed.history, None, num_samples=0, seed=0)
+    assert driver.propose() is None
+    assert driver.finished
+    driver.end()
+    (trial,) = driver.history.trials.values()
+    assert (trial.state, trial.reason) == ("pruned", "rung 3: place 1 of 1, where 0 may go on")
+
+
 def beside(epochs: int = 50) -> Beside:
     return Beside("reference", "by hand", {"model": "mlp", "lr": 0.1}, epochs, patience=7, seed=5)
 
