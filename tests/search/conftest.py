@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,3 +27,37 @@ def make() -> Iterator[Any]:
 
     with ExitStack() as at_end:
         yield lambda *arguments, **more: at_end.enter_context(closing(Proposer(*arguments, **more)))
+
+
+@pytest.fixture
+def make_driver(tmp_path: Path, make: Any) -> Iterator[Any]:
+    """Makes drivers whose configurations come from a list, or from a task's own sampler."""
+    from closed_form import Scripted
+
+    from search import events
+    from search.driver import Driver
+    from search.events import EventLog
+    from search.history import History
+
+    logs = []
+
+    def driver(
+        configs: list[dict[str, Any]] | None = None,
+        epochs: int = 9,
+        grace: int = 1,
+        metric: str = "val_loss",
+        task: Any = None,
+        **more: Any,
+    ) -> Any:
+        logs.append(EventLog(tmp_path / events.FILE_NAME))
+        proposer: Any = Scripted(configs or [])
+        if task is not None:
+            proposer = make(task.space, "gp", 0, task.references)
+        task = task or conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
+        history = History()
+        history.search = {"milestones": list(task.milestones)}
+        return Driver(task, logs[-1], history, proposer, num_samples=len(configs or "123"), seed=0, **more)
+
+    yield driver
+    for log in logs:
+        log.close()
