@@ -90,6 +90,20 @@ def connect(address: str | None) -> None:
         if not address:
             raise
         raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
+    if not address:
+        _use_ready_workers()
+
+
+def _use_ready_workers() -> None:
+    """Has Tune's actors run in the processes that a Ray started here has ready.
+
+    Tune gives them environment variables, which processes of this machine have already, but for which Ray starts new
+    processes, and Python twice in each.
+    """
+    from ray.tune.execution import class_cache
+
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _home_is_writable() -> bool:

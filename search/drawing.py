@@ -87,19 +87,22 @@ def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: 
                            f"{title}, last features by t-SNE{fold}", folder / "embedding.png")  # fmt: skip
 
 
-def of_the_search(folder: Path, task: Task, history: History) -> None:
-    """What the event log tells of trials, families and settings, and of the checkpoints that were tested."""
+def of_the_search(folder: Path, task: Task, history: History, winner: int | None) -> None:
+    """What the event log tells of trials, families and settings, and which trial won."""
     log = list(events.read(folder / events.FILE_NAME))
-    winner = next((test for test in history.tests if test["chosen"] == "winner"), None)
-    number = winner["trial"] if winner else None
-    pictures.curves(history, task.metric, task.milestones, number, folder / "curves.png")
+    pictures.curves(history, task.metric, task.milestones, winner, folder / "curves.png")
     pictures.best_so_far(log, task.metric, folder / "best_so_far.png")
     pictures.families(history, folder / "families.png")
     families = judged(log, task.metric)
     counts = {family: len(trials) for family, trials in families.items()}
     title = f"{folder.name}: which settings decide {task.metric}"
     pictures.importances(importance(task.space, families), counts, title, folder / "importance.png")
+
+
+def of_the_tests(folder: Path, history: History) -> None:
+    """The checkpoints that were tested, the winner's confusions first."""
+    winner = next((test for test in history.tests if test["chosen"] == "winner"), None)
     if winner:
-        title = f"{folder.name}: trial {number} ({winner['model']}) on the test split"
+        title = f"{folder.name}: trial {winner['trial']} ({winner['model']}) on the test split"
         pictures.confusion(winner["confusion"], history.search["classes"], title, folder / "confusion.png")
         pictures.tested_curves(history, folder / "tested_curves.png")

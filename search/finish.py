@@ -34,13 +34,17 @@ class Finish:
     ) -> None:
         self.task, self.dataset, self.folder = task, dataset, folder
         self.log, self.history, self.recorder, self.began = log, history, recorder, began
+        self.drawn = False
         self.recorded = True
 
     def _append(self, event: str, **fields: Any) -> None:
         self.history.apply(self.log.append(event, **fields))
 
     def test(self, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> None:
-        """Opens the test split once for all of the selected, whose choice is thereby fixed; draws what came of it."""
+        """Opens the test split once for all of the selected, whose choice is thereby fixed; draws what came of it.
+
+        What is drawn without it is drawn while the cluster evaluates.
+        """
         from search import drawing
         from search.testing import open_test_split
 
@@ -50,26 +54,39 @@ class Finish:
         folders = [str(self.folder.resolve() / str(item.trial.checkpoint)) for item in selected]
         winner = selected[0] if selected[0].chosen == "winner" else None
         aside = drawing.aside(self.dataset) if winner else None
-        opening = open_test_split(self.dataset, folders, trials, aside, cpus, gpus)
-        if winner:
-            summaries.write_aside(self.folder / "best.pt", opening.best)
-        for item, report in zip(selected, opening.reports, strict=True):
-            facts = {"opening": len(self.history.openings), "model": item.trial.model, "chosen": item.chosen,
-                     "origin": item.trial.origin, "checkpoint": item.trial.checkpoint}  # fmt: skip
-            self._append("test", **facts, **asdict(report))
+        opened = open_test_split(self.dataset, folders, trials, aside, cpus, gpus)
+        try:
+            self._draw(winner.trial.id if winner else self._tested_winner())
+        finally:  # a picture that can't be drawn must cost no result
+            opening = opened()
+            if winner:
+                summaries.write_aside(self.folder / "best.pt", opening.best)
+            for item, report in zip(selected, opening.reports, strict=True):
+                facts = {"opening": len(self.history.openings), "model": item.trial.model, "chosen": item.chosen,
+                         "origin": item.trial.origin, "checkpoint": item.trial.checkpoint}  # fmt: skip
+                self._append("test", **facts, **asdict(report))
         if winner:
             drawing.of_the_winner(self.folder, self.dataset, winner.trial, opening)
+        drawing.of_the_tests(self.folder, self.history)
 
-    def record(self, *, interrupted: bool) -> None:
-        """Writes the results as soon as there are any, draws them, and waits for MLflow, but not for long."""
+    def _tested_winner(self) -> int | None:
+        return next((test["trial"] for test in self.history.tests if test["chosen"] == "winner"), None)
+
+    def _draw(self, winner: int | None) -> None:
         from search import drawing
 
+        self.drawn = True
+        drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
+        drawing.of_the_search(self.folder, self.task, self.history, winner)
+
+    def record(self, *, interrupted: bool) -> None:
+        """Writes the results as soon as there are any, and waits for MLflow, but not for long."""
         references.keep(self.folder.parent, self.task, self.history)
         self._summarise(interrupted)
         try:
-            drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
-            drawing.of_the_search(self.folder, self.task, self.history)
-        finally:  # a picture that can't be drawn must cost no record
+            if not self.drawn:
+                self._draw(self._tested_winner())
+        finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()
             self.recorded = self.recorder.finish(RECORDING_SECONDS)

@@ -22,14 +22,15 @@ from search.history import History
 from search.tracking import artifact_location
 from trainables.epoch import METRICS
 
-FIGURES = ("train_loss", "train_error", *METRICS, "lr", "seconds")
+FIGURES = ("train_loss", "train_error", *METRICS, "lr")
 _EVENTS_A_STEP = 500
 _VALUE_LENGTH = 6000
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_TRIES = 2.0
-_SECONDS_BETWEEN_CURVES = 10.0
-_SHARE = 0.05
+_SECONDS_BETWEEN_CURVES = 20.0
+_SHARE = 0.02
 """What running trials have reported is written so often, more seldom where it would take more of the time."""
+_opening = threading.Lock()
 # MLflow's own client would keep trying one call for over a minute, and tell its makers of each.
 _ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
                 "MLFLOW_ENABLE_ASYNC_LOGGING": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}  # fmt: skip
@@ -43,6 +44,12 @@ def import_mlflow() -> Any:
 
     logging_utils.disable_logging()
     return mlflow
+
+
+def open_store(tracking_uri: str) -> Any:
+    """MLflow's client; the first of a URI imports what it needs, and makes or checks the tables of a database."""
+    with _opening:
+        return import_mlflow().MlflowClient(tracking_uri=tracking_uri)
 
 
 class Recorder:
@@ -118,9 +125,8 @@ class _Writer:
 
     def connect(self) -> None:
         """Finds or makes the search's run."""
-        mlflow = import_mlflow()
-        self.mlflow = mlflow.entities
-        self.client = mlflow.MlflowClient(tracking_uri=self.tracking_uri)
+        self.client = open_store(self.tracking_uri)
+        self.mlflow = import_mlflow().entities
         (event,) = self.reader.new(limit=1)
         self.history.apply(event)
         self.experiment_id = self._experiment(event["experiment"])

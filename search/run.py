@@ -96,14 +96,15 @@ class Search:
     def __init__(self, task: Task, options: Options, warm: Sequence[WarmStart], command: Sequence[str]) -> None:
         self.task, self.options, self.warm = task, options, warm
         self.command = shlex.join(command)
-        self.session = Session(task, options.data_root, options.ray_address, _wanted(task, options))
 
     def run(self) -> int:
         """Everything, from the checks to the report."""
         self._check_folders()
         uri = self._check_tracking()
+        task, options = self.task, self.options
+        self.session = Session(task, options.data_root, options.ray_address, _wanted(task, options), uri)
         with self.session.opened() as dataset:
-            warm_start.check_data(self.warm, dataset, self.task)
+            warm_start.check_data(self.warm, dataset, task)
             return self._search(uri, dataset)
 
     def _check_folders(self) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,9 @@ class Resources:
     slots: int
 
 
-def _prepare_the_end() -> None:
-    """Imports on a thread what takes seconds when pictures are drawn; called when a worker has nothing to do."""
+def _prepare_the_end(cpus: float) -> None:
+    """Imports on a thread, and in a worker that has nothing to do any more, what the end takes seconds for."""
+    from search import testing
 
     def prepare() -> None:
         import sklearn.manifold  # noqa: F401
@@ -48,15 +49,19 @@ def _prepare_the_end() -> None:
 
         importance.prepare()
 
+    testing.prepare_worker(cpus)
     threading.Thread(target=prepare, daemon=True).start()
 
 
 class Session:
     """One command's stay on a cluster."""
 
-    def __init__(self, task: Task, data_root: Path | None, ray_address: str | None, wanted: "Wanted") -> None:
+    def __init__(
+        self, task: Task, data_root: Path | None, ray_address: str | None, wanted: "Wanted", tracking_uri: str
+    ) -> None:
         """``wanted``: the published weights that trials need."""
         self.task, self.data_root, self.ray_address, self.wanted = task, data_root, ray_address, wanted
+        self.tracking_uri = tracking_uri
         self.weights: dict[str, State] = {}
         self.began = time.monotonic()
         self.interruptions = 0
@@ -94,12 +99,16 @@ class Session:
             self.weights = read_weights(self.task, self.data_root, self.wanted)
             dataset = read(self.task, self.data_root)
             import search.proposer
-            import search.recorder
+            import search.tuning  # noqa: F401
+            from search import recorder
 
-            search.recorder.import_mlflow()
-            reading.set_result(dataset)
+            recorder.import_mlflow()
         except BaseException as error:  # raised again where the result is asked for
             reading.set_exception(error)
+            return
+        reading.set_result(dataset)
+        with suppress(Exception):  # the recorder will meet it, and try again
+            recorder.open_store(self.tracking_uri)
 
     def resources(self, cpus: float, gpus: float | None) -> Resources:
         """What a trial gets of the cluster.
@@ -130,7 +139,8 @@ class Session:
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
             learning = partial(torch_learning, weights=self.weights)
-            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots, _prepare_the_end)
+            on_idle = partial(_prepare_the_end, plan.cpus)
+            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots, on_idle)
         finally:
             driver.end()
             progress.end()

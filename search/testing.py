@@ -1,7 +1,7 @@
 """One opening of the test split: the selected checkpoints evaluated in the cluster, and their figures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,18 +136,37 @@ def evaluate(
 
 def open_test_split(
     dataset: Dataset, folders: Sequence[str], trials: Sequence[int], aside: Aside | None, cpus: float, gpus: float
-) -> Opening:
-    """Evaluates checkpoints, and the first of them also on what it is asked aside, if anything.
+) -> Callable[[], Opening]:
+    """Begins to evaluate checkpoints, the first of them also on what it is asked aside, if anything.
 
     Only here does the test split enter the cluster; Ray must be connected.
+
+    Returns:
+        What waits for the evaluation, and returns what it gave.
     """
     import ray
 
     test = dataset.test
     assert isinstance(test, Examples)
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(evaluate)
-    predicted, best, answers = ray.get(remote.remote(list(folders), test.inputs, aside, gpus))
-    reports = [
-        report(trial, by_fold, test.targets, dataset.classes) for trial, by_fold in zip(trials, predicted, strict=True)
-    ]
-    return Opening(reports, best, predicted[0].mean(0), answers)
+    evaluation = remote.remote(list(folders), test.inputs, aside, gpus)
+
+    def opened() -> Opening:
+        predicted, best, answers = ray.get(evaluation)
+        reports = [
+            report(trial, by_fold, test.targets, dataset.classes)
+            for trial, by_fold in zip(trials, predicted, strict=True)
+        ]
+        return Opening(reports, best, predicted[0].mean(0), answers)
+
+    return opened
+
+
+def prepare_worker(cpus: float) -> None:
+    """Begins to import in a worker of the cluster what an evaluation there needs."""
+    import ray
+
+    def load() -> None:
+        import trainables.training  # noqa: F401
+
+    ray.remote(num_cpus=cpus)(load).remote()

@@ -79,7 +79,9 @@ def _train(arguments: Sequence[str]) -> int:
             raise UserError(f"--trial {options.trial}: {options.name} has trials 0 to {len(history.trials) - 1}")
         facts = history.search
         tracking.check(facts["tracking_uri"])
-        session = Session(task, options.data_root, options.ray_address, weights_of([trial.config]))
+        session = Session(
+            task, options.data_root, options.ray_address, weights_of([trial.config]), facts["tracking_uri"]
+        )
         with session.opened() as dataset:
             if dataset.digest() != facts["dataset_digest"]:
                 raise UserError(
