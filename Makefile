@@ -8,13 +8,17 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: search test check format bench requirements clean
+.PHONY: search test team check format bench requirements clean
 
 search: $(READY)
 	$(BIN)/python -m search.run digits $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+# What a team's server needs besides: PostgreSQL's driver, S3, passwords, and moto for the tests of them.
+team: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-team.txt -c requirements.txt
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -43,6 +47,11 @@ requirements:
 		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" > requirements.part
 	{ sed -n '/^#/p' requirements.txt; cat requirements.part; } > requirements.new
 	mv requirements.new requirements.txt; rm requirements.part
+	uv pip compile --universal --python-version 3.11 --extra team --group dev --group team --constraint requirements.txt \
+		--no-annotate --no-header pyproject.toml | grep -v -x -F -f requirements.txt \
+		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" > requirements.part
+	{ sed -n '/^#/p' requirements-team.txt; cat requirements.part; } > requirements.new
+	mv requirements.new requirements-team.txt; rm requirements.part
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -14,6 +14,7 @@ class ClosedForm:
     """A ``trainables.trial.Learning`` whose every epoch is a new best one, so that each report has a checkpoint."""
 
     parameters = 7
+    examples_trained = 0
     converged = False
 
     def __init__(self, epochs: int) -> None:

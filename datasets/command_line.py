@@ -1,6 +1,7 @@
 """What every command of ours shares: a parser whose mistakes are the user's, and an end in one line."""
 
 import argparse
+import atexit
 import gc
 import sys
 from collections.abc import Callable
@@ -21,6 +22,8 @@ class Parser(argparse.ArgumentParser):
 
 def guarded(command: Callable[[], int]) -> int:
     """The command's exit code; a mistake of the user's is said in one line and has the code 2, an interruption 130."""
+    # Else the interpreter's last look for garbage takes two seconds of what torch, Ray and MLflow have loaded.
+    atexit.register(gc.freeze)
     try:
         return command()
     except UserError as error:
@@ -28,5 +31,3 @@ def guarded(command: Callable[[], int]) -> int:
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
-    finally:  # else the interpreter's last look for garbage takes two seconds of what torch, Ray and MLflow have loaded
-        gc.freeze()

@@ -68,8 +68,18 @@ def cells_of(
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise unreadable(name, keyword, path, error) from None
-    place = f"dataset {name}: {path}"
-    return path, _rows(place, _text(place, content), delimiter, marks)
+    return path, rows_of(f"dataset {name}: {path}", content, delimiter, marks=marks)
+
+
+def rows_of(
+    place: str, content: bytes, delimiter: str | None = None, *, marks: str = ";\t, ", least: int = 2
+) -> list[Row]:
+    """The rows of a table's bytes, all as long, of ``least`` columns; the delimiter is found where not said.
+
+    Raises:
+        UserError: beginning with ``place``: no such table.
+    """
+    return _rows(place, _text(place, content), delimiter, marks, least)
 
 
 def within(name: str, root: Path, keyword: str, file: str) -> Path:
@@ -113,7 +123,7 @@ def _text(place: str, content: bytes) -> str:
         ) from None
 
 
-def _rows(place: str, text: str, delimiter: str | None, marks: str) -> list[Row]:
+def _rows(place: str, text: str, delimiter: str | None, marks: str, least: int) -> list[Row]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line for line in lines if line.strip()), None)
     if first is None:
@@ -134,7 +144,7 @@ def _rows(place: str, text: str, delimiter: str | None, marks: str) -> list[Row]
         except csv.Error as error:
             raise UserError(f"{place}: line {number + 1}: its cells cannot be told apart: {error}") from None
     number, cells = rows[0]
-    if len(cells) < 2:
+    if len(cells) < least:
         raise UserError(
             f"{place}: line {number}: one column, separated by {_DELIMITERS[delimiter]}; two are needed at least"
         )

@@ -13,6 +13,9 @@ from datasets.command_line import Parser
 from search.task import Scheduler
 from trainables.epoch import METRICS, Metric
 
+Register = Literal["auto", "always", "never"]
+"""When the alias ``champion`` moves to the winner."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -42,6 +45,7 @@ class Options:
     data_root: Path | None
     runs_dir: Path
     tracking_uri: str | None
+    register: Register
     ray_address: str | None
     top_k: int
     set: list[str]
@@ -225,6 +229,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="URI",
         help="MLflow's tracking store (default: the environment's MLFLOW_TRACKING_URI, else an SQLite file in the runs "
         "folder)",
+    )
+    add(
+        "--register",
+        choices=get_args(Register),
+        default="auto",
+        help="the winner is registered in MLflow under the task's name, and becomes its champion where it beats the "
+        "present one by validation (auto), or in any case (always); or it is not registered (default: auto)",
     )
     add_ray_address(result)
     add(

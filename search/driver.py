@@ -159,7 +159,8 @@ class Driver:
             # A worker that died between its last report and the saving of that report's checkpoint makes it again.
             return bool(message["ending"]) or message["epochs"][-1]["index"] >= trial.epochs
         if message["epochs"] and "best" in message:
-            self._record("report", trial=number, epochs=message["epochs"], best=message["best"])
+            used = message.get("used", {})
+            self._record("report", trial=number, epochs=message["epochs"], best=message["best"], **used)
         if message["ending"]:
             detail = {"traceback": message["traceback"]} if "traceback" in message else {}
             self._end(trial, message["ending"], message.get("reason", ""), **detail)

@@ -1,14 +1,15 @@
 """The end of a search: one opening of the test split, pictures, summary, recording, and what is shown."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from search import references, tracking
+from search import record, references, tracking
 from search import summary as summaries
+from search.cli import Register
 from search.events import EventLog
 from search.history import History
 from search.recorder import Recorder
@@ -17,6 +18,10 @@ from search.task import Task
 
 RECORDING_SECONDS = 30.0
 """How long the end of a search waits for MLflow."""
+
+
+PACKAGING_SECONDS = 60.0
+"""How long it waits for the model that is to be registered."""
 
 
 class Finish:
@@ -31,11 +36,15 @@ class Finish:
         history: History,
         recorder: Recorder,
         began: float,
+        register: Register = "never",
     ) -> None:
+        """``register``: whether the winner is registered, and when it becomes its task's champion."""
         self.task, self.dataset, self.folder = task, dataset, folder
         self.log, self.history, self.recorder, self.began = log, history, recorder, began
+        self.register = register
+        self.registered: str | None = None
+        self.packaging: Callable[[float], None] | None = None
         self.drawn = False
-        self.recorded = True
 
     def _append(self, event: str, **fields: Any) -> None:
         self.history.apply(self.log.append(event, **fields))
@@ -46,7 +55,8 @@ class Finish:
         What is drawn without it is drawn while the cluster evaluates.
         """
         from search import drawing
-        from search.testing import open_test_split
+        from search.packaging import MODEL_FOLDER, fit_of
+        from search.testing import begin_packaging, open_test_split
 
         trials = [item.trial.id for item in selected]
         roles = [item.chosen for item in selected]
@@ -55,6 +65,9 @@ class Finish:
         winner = selected[0] if selected[0].chosen == "winner" else None
         aside = drawing.aside(self.dataset) if winner else None
         opened = open_test_split(self.dataset, folders, trials, aside, cpus, gpus)
+        if winner and self.register != "never":
+            checkpoint, fit = self.folder.resolve() / str(winner.trial.checkpoint), fit_of(self.task.resolved)
+            self.packaging = begin_packaging(checkpoint, self.folder.resolve() / MODEL_FOLDER, fit, cpus)
         try:
             self._draw(winner.trial.id if winner else self._tested_winner())
         finally:  # a picture that can't be drawn must cost no result
@@ -89,8 +102,19 @@ class Finish:
         finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()
-            self.recorded = self.recorder.finish(RECORDING_SECONDS)
+            if self.recorder.finish(RECORDING_SECONDS):
+                self._register()
             self._summarise(interrupted)
+
+    def _register(self) -> None:
+        from search import registry
+
+        if self.register != "never" and self._tested_winner() is not None:
+            uri, parent = self.recorder.tracking_uri, self.recorder.parent
+            assert parent is not None
+            if self.packaging:
+                self.packaging(PACKAGING_SECONDS)
+            self.registered = registry.register(self.folder, uri, parent, self.register).line
 
     def _wall_seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)
@@ -99,11 +123,25 @@ class Finish:
         self.summary = summaries.summarise(
             self.history,
             self.recorder.run_ids,
+            self._recorded() | {"registered": self.registered},
             references.rows(self.folder.parent, self.task, self.history.search["dataset_digest"]),
             wall_seconds=self._wall_seconds(),
             interrupted=interrupted,
         )
         summaries.write(self.folder, self.summary)
+
+    def _recorded(self) -> dict[str, Any]:
+        """What MLflow was found to have of the search, and where that is not all, what to run."""
+        arrived = self.recorder.arrived
+        complete = arrived is not None and arrived.complete
+        problem = self.recorder.problem or (str(arrived) if arrived else "not everything has been sent")
+        return {
+            "complete": complete,
+            "trials": arrived.trials if arrived else None,
+            "epochs": arrived.epochs if arrived else None,
+            "problem": None if complete else problem,
+            "command": None if complete else record.command(self.folder),
+        }
 
     def show(self, *, json: bool) -> None:
         """The result, on stdout."""
@@ -116,10 +154,12 @@ class Finish:
 
         recorder, uri = self.recorder, self.history.search["tracking_uri"]
         how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
+        recorded = self.summary["mlflow"]
         places = [("results", str(self.folder)), *zip(["MLflow", ""], how, strict=False)]
-        if not self.recorded:
-            problem = recorder.problem or f"no end after {RECORDING_SECONDS:g} s"
-            places.append(
-                ("", f"MLflow is not complete ({problem}); {self.folder / self.log.path.name} has everything")
-            )
+        if recorded["complete"]:
+            places.append(("", f"{recorded['trials']} trials and {recorded['epochs']} epochs recorded, as in the log"))
+        else:
+            places.append(("", f"is not complete ({recorded['problem']}); this sends the rest: {recorded['command']}"))
+        if recorded["registered"]:
+            places.append(("model", recorded["registered"]))
         screen.show(Console(), self.summary, places)

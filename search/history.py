@@ -55,7 +55,13 @@ class TrialResult:
     parameters: int | None = None
     """How many its model has, trainable ones; None before it starts."""
     workers: list[dict[str, Any]] = field(default_factory=list)
-    """Node, process id and share of a GPU of each stay on one."""
+    """Node, process id, share of a GPU and device of each stay on one."""
+    examples_trained: int = 0
+    """Training examples that it has gone through, those of an epoch that was trained again after a death too."""
+    seconds_trained: float = 0.0
+    """How long that took."""
+    gpu_memory: int | None = None
+    """The most bytes that PyTorch has held of a GPU for it."""
     deaths: list[str] = field(default_factory=list)
     """What each worker of it that died, died of."""
 
@@ -73,6 +79,11 @@ class TrialResult:
     def seconds(self) -> float:
         """Time spent in its epochs."""
         return sum(float(epoch["seconds"]) for epoch in self.curve)
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Training examples a second of its epochs, validation included; None where a log from before has none."""
+        return self.examples_trained / self.seconds_trained if self.examples_trained and self.seconds_trained else None
 
     def figure(self, metric: str) -> float | None:
         """The best value of a metric so far; None where it has none, as in logs from before there was the metric."""
@@ -150,6 +161,10 @@ class History:
 
     def _on_report(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
+        trial.examples_trained += event.get("examples", 0)
+        trial.seconds_trained += sum(epoch["seconds"] for epoch in event["epochs"])
+        if "gpu_memory" in event:
+            trial.gpu_memory = max(trial.gpu_memory or 0, event["gpu_memory"])
         new = [epoch for epoch in event["epochs"] if epoch["index"] > trial.epochs]
         if new:
             more = new[-1]["index"] - trial.epochs

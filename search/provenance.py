@@ -22,6 +22,12 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
+def installed() -> str:
+    """Every installed package with its version, in the form of a requirements file."""
+    found = importlib.metadata.distributions()
+    return "\n".join(sorted({f"{package.metadata['Name']}=={package.version}" for package in found})) + "\n"
+
+
 def installed_versions() -> dict[str, str]:
     """Python's and the packages' versions; a package that is not installed is left out."""
     versions = {"python": platform.python_version()}

@@ -140,7 +140,7 @@ class Search:
         return uri
 
     def _search(self, uri: str, dataset: "Dataset") -> int:
-        from search import references
+        from search import provenance, references
         from search.budgets import Budgets
         from search.driver import Driver
         from search.events import FILE_NAME, EventLog
@@ -171,6 +171,8 @@ class Search:
         most = min(options.max_concurrent or total, total)
         slots = min(resources.slots, most)
         folder = self._make_folder()
+        (folder / "conf.yaml").write_bytes(conf.find(options.task).read_bytes())
+        (folder / "requirements.txt").write_text(provenance.installed(), encoding="utf-8")
         log, history = EventLog(folder / FILE_NAME), History()
         history.apply(log.append("search", **self._facts(folder.name, uri, slots, dataset)))
         recorder = Recorder(folder, uri)
@@ -204,7 +206,7 @@ class Search:
             cpus=resources.cpus,
             gpus=resources.gpus,
         )
-        finish = Finish(task, dataset, folder, log, history, recorder, self.session.began)
+        finish = Finish(task, dataset, folder, log, history, recorder, self.session.began, options.register)
         try:
             with closing(proposer):
                 self.session.train(driver, dataset, plan, folder, most, progress)
@@ -225,6 +227,7 @@ class Search:
         """What the log says of the search itself."""
         from search.provenance import git_state, installed_versions
 
+        assert dataset.test is not None
         commit, dirty = git_state()
         options = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self.options).items()}
         return {
@@ -245,6 +248,12 @@ class Search:
             "dataset_digest": dataset.digest(),
             "dataset_origin": dataset.origin,
             "dataset_warnings": list(dataset.warnings),
+            "dataset_sizes": {
+                "development": len(dataset.development),
+                "folds": [[len(fold.train), len(fold.val)] for fold in dataset.folds],
+                "test": len(dataset.test),
+                "input_shape": list(dataset.input_shape),
+            },
             "classes": list(dataset.classes),
             "git_commit": commit,
             "git_dirty": dirty,

@@ -21,12 +21,13 @@ TEST_FIELDS = (
 def summarise(
     history: History,
     run_ids: Mapping[int, str],
+    recorded: Mapping[str, Any],
     references: Sequence[Mapping[str, Any]],
     *,
     wall_seconds: float,
     interrupted: bool,
 ) -> dict[str, Any]:
-    """The summary of a search, from its history, MLflow's run of each trial, and what is known of the references.
+    """The summary of a search, from its history, what MLflow has of it, and what is known of the references.
 
     ``started`` is in seconds since the epoch; ``wall_seconds``, of all commands of this search, and a trial's
     ``seconds`` in its epochs, are seconds; losses are nats an example, errors and scores shares of 0 to 1; ``metric``
@@ -38,7 +39,9 @@ def summarise(
     winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each fold's model
     alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it has ever been
     trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training them again;
-    ``dataset_warnings``: what one should know of the data before one trusts a figure.
+    ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether all trials
+    and epochs were found there in the end, how many, and where not all, why and what to run; ``registered``: what the
+    registry has of the winner.
     """
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
@@ -76,6 +79,7 @@ def summarise(
         "dataset_warnings": search["dataset_warnings"],
         "tracking_uri": search["tracking_uri"],
         "experiment": search["experiment"],
+        "mlflow": recorded,
     }
 
 
@@ -92,6 +96,8 @@ def trial_row(trial: TrialResult) -> dict[str, Any]:
         "config": trial.config,
         **{name: trial.figure(name) for name in METRICS},
         "seconds": round(trial.seconds, 3),
+        "examples_per_second": trial.examples_per_second and round(trial.examples_per_second, 1),
+        "gpu_memory_mb": trial.gpu_memory and round(trial.gpu_memory / 1e6, 1),
         "parameters": trial.parameters,
     }
 

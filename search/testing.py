@@ -162,6 +162,28 @@ def open_test_split(
     return opened
 
 
+def begin_packaging(checkpoint: Path, folder: Path, fit: str, cpus: float) -> Callable[[float], None]:
+    """Begins to package a checkpoint's best weights in the cluster, see ``packaging.package``.
+
+    Returns:
+        What waits until that has ended, at most so many seconds. A failure is left to whoever misses the folder.
+    """
+    import ray
+
+    def packaged() -> None:
+        from search.packaging import package
+        from trainables.training import CHECKPOINT_FILE, load_checkpoint, without_resume_state
+
+        package(without_resume_state(load_checkpoint(checkpoint / CHECKPOINT_FILE)), folder, fit)
+
+    ending = ray.remote(num_cpus=cpus, max_retries=0)(packaged).remote()
+
+    def wait(seconds: float) -> None:
+        ray.wait([ending], timeout=seconds)
+
+    return wait
+
+
 def prepare_worker(cpus: float) -> None:
     """Begins to import in a worker of the cluster what an evaluation there needs."""
     import ray

@@ -40,7 +40,8 @@ COMMANDS = {"datasets/show.py"}
 @pytest.mark.parametrize(
     ("package", "not_in"),
     [
-        ("search", ("datasets", "trainables", "mlflow_server")),
+        ("mlflow_server", ("datasets", "trainables", "search")),
+        ("search", ("datasets", "trainables")),
         ("trainables", ("datasets", "mlflow_server")),
         ("torch", ("datasets",)),
         ("tests", PACKAGES),
@@ -79,7 +80,7 @@ RAY = {"trainables/trial.py", *(f"search/{name}.py" for name in ("tuning", "clus
     ("package", "allowed", "types_too"),
     [
         ("ray", RAY, True),
-        ("mlflow", {"search/recorder.py"}, True),
+        ("mlflow", {"search/recorder.py", "search/served.py"}, True),
         ("optuna", OPTUNA | {"search/space.py", "search/warm_start.py"}, True),
         ("optuna", OPTUNA, False),
     ],

@@ -45,7 +45,7 @@ class Training:
         """
         self.dataset, self.config, self.seed = dataset, config, seed
         self.epochs, self.patience, self.metric = epochs, patience, metric
-        self.index = 0
+        self.index = self.examples_trained = 0
         model, keywords, recipe = split_settings(config)
         inputs = on_device(dataset.development.inputs, device)
         targets = on_device(dataset.development.targets, device)
@@ -81,6 +81,7 @@ class Training:
         best = learner.best
         if best and self._stopped(best, self.index - 1):
             return replace(best, seconds=0.0)
+        self.examples_trained += len(learner.train_index)
         return learner.epoch(self.index)
 
     def _stopped(self, best: Epoch, index: int) -> bool:
@@ -109,6 +110,7 @@ class Training:
             "config": self.config,
             "classes": list(self.dataset.classes),
             "input_shape": list(self.dataset.input_shape),
+            "input_dtype": str(self.dataset.development.inputs.dtype),
             "seed": self.seed,
             "index": self.index,
             "folds": [learner.state() for learner in self.learners],

@@ -57,6 +57,10 @@ class Learning(Protocol):
     def parameters(self) -> int:
         """Trainable parameters of the model; of one fold's."""
 
+    @property
+    def examples_trained(self) -> int:
+        """Training examples that it has gone through, on this worker, one of every epoch and fold."""
+
     def save(self, folder: Path) -> None:
         """Writes a checkpoint."""
 
@@ -89,6 +93,7 @@ def torch_learning(
     device = "cuda" if plan.gpus and torch.cuda.is_available() else "cpu"
     if device == "cuda":
         torch.cuda.set_per_process_memory_fraction(min(1.0, plan.gpus))
+        torch.cuda.reset_peak_memory_stats()
     return Training(
         dataset,
         config,
@@ -151,6 +156,7 @@ class _Reports:
         self.epochs: list[dict[str, Any]] = []
         self.new_best = False
         self.reported = self.saved = time.monotonic()
+        self.examples = 0
         self.worker: dict[str, Any] | None = {"node": socket.gethostname(), "pid": os.getpid(), "gpus": plan.gpus}
 
     def epoch(self, epoch: Epoch, learning: Learning) -> None:
@@ -178,7 +184,7 @@ class _Reports:
         message: dict[str, Any] = {
             "trial": self.trial,
             "epochs": self.epochs,
-            "worker": self.worker,
+            "worker": self.worker and self.worker | {"device": _device(self.plan)},
             "parameters": None if learning is None else learning.parameters,
             "ending": None,
             **fate,
@@ -186,6 +192,9 @@ class _Reports:
         if learning is not None and learning.best is not None:
             best = asdict(learning.best)
             message |= {"best": best, "value": cost(best, self.plan.metric)}
+        if learning is not None:
+            message["used"] = {"examples": learning.examples_trained - self.examples, **_gpu_memory(self.plan)}
+            self.examples = learning.examples_trained
         if save and learning is not None:
             message["checkpoint"] = self._checkpoint(learning)
         # In a list: of each number in a dictionary Tune would keep statistics.
@@ -208,6 +217,20 @@ class _Reports:
         while len(self.kept) > _CHECKPOINTS_KEPT:
             shutil.rmtree(self.kept.pop(0))
         return str(whole.relative_to(self.run_folder))
+
+
+def _device(plan: Plan) -> str:
+    """What the trial trains on, by its maker's name."""
+    torch = sys.modules.get("torch")
+    return str(torch.cuda.get_device_name()) if plan.gpus and torch and torch.cuda.is_available() else "cpu"
+
+
+def _gpu_memory(plan: Plan) -> dict[str, int]:
+    """``gpu_memory``: the most bytes that PyTorch has held of the GPU for this trial; nothing where there is none."""
+    torch = sys.modules.get("torch")
+    if plan.gpus and torch and torch.cuda.is_available():
+        return {"gpu_memory": int(torch.cuda.max_memory_reserved())}
+    return {}
 
 
 def _fate(error: Exception) -> dict[str, str]:

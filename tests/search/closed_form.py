@@ -68,6 +68,10 @@ class ClosedForm:
         return 7
 
     @property
+    def examples_trained(self) -> int:
+        return 4 * self.index
+
+    @property
     def best(self) -> Epoch | None:
         return self.last_best
 

@@ -1,10 +1,12 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conf_document import DOCUMENT, dump
+from tracking_server import TrackingServer
 
 from search import conf
 
@@ -18,6 +20,17 @@ def load(tmp_path):
         return conf.load(str(path), changes, assignments, models)
 
     return load
+
+
+@pytest.fixture
+def server(tmp_path) -> Iterator[TrackingServer]:
+    """A real MLflow server that answers."""
+    started = TrackingServer(tmp_path)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.kill()
 
 
 @pytest.fixture
@@ -61,3 +74,31 @@ def make_driver(tmp_path: Path, make: Any) -> Iterator[Any]:
     yield driver
     for log in logs:
         log.close()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of an MLflow database for tests that use a task's name each."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A search whose winner is registered."""
+
+    folder: Path
+    uri: str
+
+
+@pytest.fixture(scope="session")
+def registered(store: str, tmp_path_factory: pytest.TempPathFactory) -> Champion:
+    """Of digits."""
+    from finished_search import CONFIG, finish, of_digits, record
+
+    from search.registry import register
+
+    folder = tmp_path_factory.mktemp("runs") / "won"
+    finish(folder, "digits", of_digits(), CONFIG)
+    outcome = register(folder, store, record(folder, store), "auto")
+    assert outcome.line == "digits version 1, champion (the first)"
+    return Champion(folder, store)

@@ -18,7 +18,7 @@ FLAGS = [
     *("--num-samples", "--gpus-per-trial", "--cpus-per-trial", "--max-concurrent", "--epochs", "--metric"),
     *("--scheduler", "--grace", "--reduction-factor", "--model", "--sampler", "--time-budget", "--epoch-budget"),
     *("--target", "--references", "--warm-start", "--seed", "--name", "--data-root", "--runs-dir", "--tracking-uri"),
-    *("--ray-address", "--top-k", "--set", "--dry-run", "--quiet", "--json"),
+    *("--register", "--ray-address", "--top-k", "--set", "--dry-run", "--quiet", "--json"),
 ]
 
 
@@ -62,6 +62,7 @@ def test_defaults():
         data_root=None,
         runs_dir=Path("runs"),
         tracking_uri=None,
+        register="auto",
         ray_address=None,
         top_k=3,
         set=[],
@@ -105,6 +106,7 @@ def test_the_environment_sets_the_tracking_uri(monkeypatch):
         (["--data-root", "/x"], "data_root", Path("/x")),
         (["--runs-dir", "/y"], "runs_dir", Path("/y")),
         (["--tracking-uri", "sqlite:///x.db"], "tracking_uri", "sqlite:///x.db"),
+        (["--register", "never"], "register", "never"),
         (["--ray-address", "auto"], "ray_address", "auto"),
         (["--top-k", "1"], "top_k", 1),
         (["--set", "a=1", "--set", "b={low: 1}"], "set", ["a=1", "b={low: 1}"]),

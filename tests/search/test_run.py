@@ -121,6 +121,8 @@ def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Pat
         assert run.info.run_id == trial["mlflow_run_id"]
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.data.tags["state"] == trial["state"]
+        assert run.data.tags["device"] == "cpu"
+        assert run.data.metrics["examples_per_second"] == pytest.approx(trial["examples_per_second"], abs=0.1)
         for name in ("train_loss", "val_loss", "val_error", "val_f1", "lr"):
             recorded = [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
             assert sorted(recorded) == [(epoch["index"], epoch[name]) for epoch in history.trials[trial["id"]].curve]
@@ -139,10 +141,20 @@ def test_mlflow_has_every_epoch_once_and_says_how_each_trial_ended(finished: Pat
         "trials.csv",
         "best.pt",
         "conf.yaml",
-        "versions.json",
+        "conf-resolved.yaml",
+        "search.json",
+        "requirements.txt",
         *(f"{name}.png" for name in pictures),
     }
     assert artifacts == names
+    (given,) = parent.inputs.dataset_inputs
+    assert given.dataset.digest == history.search["dataset_digest"]
+    assert not parent.data.params
+    epochs = sum(trial["epochs"] for trial in summary["trials"])
+    assert summary["mlflow"] == {
+        "complete": True, "trials": 7, "epochs": epochs, "problem": None, "command": None,
+        "registered": "digits version 1, champion (the first)",
+    }  # fmt: skip
     assert str(finished) in experiment.artifact_location
 
 
