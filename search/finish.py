@@ -18,8 +18,6 @@ from search.task import Task
 
 RECORDING_SECONDS = 30.0
 """How long the end of a search waits for MLflow."""
-
-
 PACKAGING_SECONDS = 60.0
 """How long it waits for the model that is to be registered."""
 
