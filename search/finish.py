@@ -112,7 +112,9 @@ class Finish:
             assert parent is not None
             if self.packaging:
                 self.packaging(PACKAGING_SECONDS)
-            self.registered = registry.register(self.folder, uri, parent, self.register).line
+            registered = registry.register(self.folder, uri, parent, self.register)
+            again = "" if registered.done else f"; this tries again: {record.command(self.folder)}"
+            self.registered = registered.line + again
 
     def _wall_seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)
