@@ -8,17 +8,30 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: search test team check format bench requirements clean
+.PHONY: search test test-cluster soak team cluster check format bench requirements clean
 
 search: $(READY)
 	$(BIN)/python -m search.run digits $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# The cluster files against the schemata of their platforms; ray up, a search and ray down on machines made of
+# namespaces (Linux, as root, with sshd and rsync).
+test-cluster: cluster
+	$(BIN)/python -m pytest -m "" tests/cluster $(ARGS)
+
+# What takes minutes: nodes that come and go under a search.
+soak: $(READY)
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 # What a team's server needs besides: PostgreSQL's driver, S3, passwords, and moto for the tests of them.
 team: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-team.txt -c requirements.txt
+
+# What starts a cluster and takes jobs, and what its nodes need: Ray's dashboard, and the clients of AWS and GCP.
+cluster: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-cluster.txt -c requirements.txt
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -35,23 +48,29 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.epoch
 	$(BIN)/python -m benchmarks.overhead
 
+# Kills workers, nodes and drivers of small searches, fifty times, and looks at what is left: some twenty minutes.
+faults: $(READY)
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
 $(READY): requirements.txt
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 to 3.13 is needed; name one with PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# 1: the file; 2: what it is resolved for besides.
+define resolve
+	uv pip compile --universal --python-version 3.11 --group dev $(2) --no-annotate --no-header pyproject.toml \
+		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" $(if $(2),| grep -v -x -F -f requirements.txt) > requirements.part
+	{ sed -n '/^#/p' $(1); cat requirements.part; } > requirements.new
+	mv requirements.new $(1); rm requirements.part
+endef
+
 # Resolves pyproject.toml anew for every supported Python and platform (needs uv).
 requirements:
-	uv pip compile --universal --python-version 3.11 --group dev --no-annotate --no-header pyproject.toml \
-		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" > requirements.part
-	{ sed -n '/^#/p' requirements.txt; cat requirements.part; } > requirements.new
-	mv requirements.new requirements.txt; rm requirements.part
-	uv pip compile --universal --python-version 3.11 --extra team --group dev --group team --constraint requirements.txt \
-		--no-annotate --no-header pyproject.toml | grep -v -x -F -f requirements.txt \
-		| grep -v -E "^(nvidia-|cuda-|triton)|win32'$$" > requirements.part
-	{ sed -n '/^#/p' requirements-team.txt; cat requirements.part; } > requirements.new
-	mv requirements.new requirements-team.txt; rm requirements.part
+	$(call resolve,requirements.txt)
+	$(call resolve,requirements-team.txt,--extra team --group team --constraint requirements.txt)
+	$(call resolve,requirements-cluster.txt,--extra cluster --constraint requirements.txt --constraint requirements-team.txt)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -37,11 +37,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from optuna.trial import FrozenTrial
 
 from benchmarks.figures import Figure, natural
-from datasets import Dataset, Examples, Fold
 from search import cluster, conf
 from search.driver import Driver
 from search.events import FILE_NAME, EventLog
@@ -49,14 +47,18 @@ from search.history import History, TrialResult
 from search.proposer import Proposer, Sampler
 from search.provenance import git_state, installed_versions
 from search.recorder import Recorder, import_mlflow
+from search.removing import Remover
+from search.retention import Retention
 from search.space import Config
 from search.summary import write_aside
 from search.tracking import default_uri
+from trainables.storage import SharedFolder
 from trainables.trial import Plan
 
 EPOCHS = 10
 SAMPLERS: tuple[Sampler, ...] = ("random", "tpe", "gp")
 _PART = 100
+_KEEP = 5
 _RECORDING_SECONDS = 3600.0
 
 
@@ -160,7 +162,7 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
     os.environ |= {"RAY_ADDRESS": "local", "RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": workers, "GPU": 0})}
     cluster.connect(None)
     import_mlflow()
-    from benchmarks.closed_form import make_closed_form
+    from benchmarks.closed_form import make_closed_form, no_data
     from search.tuning import run_trials
 
     task = conf.load("digits", {"epochs": EPOCHS, "scheduler": "median"}, [])
@@ -170,7 +172,10 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
         uri = default_uri(folder)
         history.apply(log.append("search", **_facts(task.name, task.resolved, uri)))
         proposer = TimedProposer(task.space, sampler, 0)
-        driver = Driver(task, log, history, proposer, num_samples=trials, seed=0)
+        storage = SharedFolder(folder)
+        remover = Remover(storage)
+        retention = Retention(history, task.metric, top_k=1, keep=_KEEP, remove=remover.remove)
+        driver = Driver(task, log, history, proposer, num_samples=trials, seed=0, retention=retention)
         plan = Plan(epochs=EPOCHS, patience=EPOCHS, metric=task.metric, milestones=task.milestones,
                     seconds_between_reports=0.0)  # fmt: skip
         recorder = TimedRecorder(folder, uri)
@@ -178,9 +183,10 @@ def search(sampler: Sampler, workers: int, trials: int) -> Measurement:
         process = time.process_time()
         proposer.mark()
         with closing(proposer):
-            run_trials(driver, _dataset(), plan, folder, workers, make_closed_form)
+            run_trials(driver, no_data(), plan, storage, workers, make_closed_form)
         proposer.mark()
         process = time.process_time() - process
+        remover.finish(history, _RECORDING_SECONDS)
         log.append("end", wall_seconds=0.0, interrupted=False)
         log.close()
         if not recorder.finish(_RECORDING_SECONDS):
@@ -221,12 +227,6 @@ def _between(one: Mark, other: Mark, trials: int) -> tuple[float, float, float]:
     """Processor ms a trial of the driver, of the sampler's share in it, and of the thread that makes proposals."""
     driver, sampler, ahead = other.driver - one.driver, other.sampler - one.sampler, other.ahead - one.ahead
     return 1000 * driver / trials, 1000 * sampler / trials, 1000 * ahead / trials
-
-
-def _dataset() -> Dataset:
-    """Next to nothing."""
-    examples = Examples(np.zeros((2, 1), np.float32), np.arange(2, dtype=np.int64))
-    return Dataset("none", ("a", "b"), examples, (Fold(np.arange(1), np.arange(1, 2)),), None)
 
 
 def _facts(task: str, resolved: dict[str, Any], uri: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from datasets.errors import UserError
+from datasets.errors import UserError, no_space
 
 INTERRUPTED = 130
 
@@ -21,7 +21,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """The command's exit code; a mistake of the user's is said in one line and has the code 2, an interruption 130."""
+    """The command's exit code; a mistake of the user's, or a full disk, is said in one line and has the code 2, an
+    interruption 130.
+    """
     # Else the interpreter's last look for garbage takes two seconds of what torch, Ray and MLflow have loaded.
     atexit.register(gc.freeze)
     try:
@@ -31,3 +33,8 @@ def guarded(command: Callable[[], int]) -> int:
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        if (full := no_space(error)) is None:
+            raise
+        print(f"error: {full.filename or 'a disk'}: no space left", file=sys.stderr)
+        return 2

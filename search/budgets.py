@@ -8,7 +8,7 @@ from typing import Literal
 from search.history import History
 from search.selection import best_so_far
 
-EndedBy = Literal["all trials", "time budget", "epoch budget", "target", "interruption", "failures"]
+EndedBy = Literal["all trials", "time budget", "epoch budget", "target", "interruption", "failures", "disk full"]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from datasets.command_line import Parser
 from search.task import Scheduler
@@ -42,8 +42,14 @@ class Options:
     warm_start: list[str]
     seed: int
     name: str | None
+    resume: str | None
     data_root: Path | None
     runs_dir: Path
+    storage: str | None
+    """A folder, or the URI of an object store; None for ``runs_dir``."""
+    keep: int
+    disk_budget: int | None
+    """Bytes."""
     tracking_uri: str | None
     register: Register
     ray_address: str | None
@@ -86,6 +92,14 @@ def _duration(text: str) -> float:
     return seconds
 
 
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(MB|GB|TB)", text)
+    size = round(float(match[1]) * {"MB": 1e6, "GB": 1e9, "TB": 1e12}[match[2]]) if match else 0
+    if not size:
+        raise argparse.ArgumentTypeError(f"must be a size such as 500MB, 20GB or 1.5TB, not {text!r}")
+    return size
+
+
 def add_resources(result: argparse.ArgumentParser) -> None:
     """What a trial gets of its node."""
     result.add_argument(
@@ -117,6 +131,16 @@ def add_runs_dir(result: argparse.ArgumentParser) -> None:
     """Where results are."""
     result.add_argument(
         "--runs-dir", type=Path, default=Path("runs"), metavar="FOLDER", help="where results go (default: runs/)"
+    )
+
+
+def add_storage(result: argparse.ArgumentParser) -> None:
+    """Where event log, checkpoints and results are kept."""
+    result.add_argument(
+        "--storage",
+        metavar="PLACE",
+        help="where event log, checkpoints and results are kept: a folder that all nodes share, or s3://BUCKET/FOLDER "
+        "(default: the runs folder)",
     )
 
 
@@ -221,8 +245,28 @@ def parser() -> argparse.ArgumentParser:
         help="seed of proposals and trainings (default: 0)",
     )
     add("--name", type=_name, help="the search's name (default: task and time, always new)")
+    add(
+        "--resume",
+        metavar="NAME",
+        help="go on with a search that was cut off, interrupted, or is to have more trials (--num-samples is the new "
+        "total), from its event log, with its options as they were unless they are given again (default: a new search)",
+    )
     add_data_root(result)
     add_runs_dir(result)
+    add_storage(result)
+    add(
+        "--keep",
+        type=COUNT,
+        default=5,
+        metavar="K",
+        help="best trials that keep their checkpoints when they have ended, besides what is tested (default: 5)",
+    )
+    add(
+        "--disk-budget",
+        type=_size,
+        metavar="SIZE",
+        help="of all checkpoints together: the least valuable are removed beyond it, 500MB, 20GB (default: no limit)",
+    )
     add(
         "--tracking-uri",
         default=os.environ.get("MLFLOW_TRACKING_URI"),
@@ -250,6 +294,18 @@ def parser() -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="no progress, only the result")
     add("--json", action="store_true", help="print summary.json instead of the table")
     return result
+
+
+_NOT_GIVEN = object()
+
+
+def explicit(arguments: Sequence[str]) -> dict[str, Any]:
+    """The options that a command line gives, without defaults."""
+    options = parser()
+    lists = {name for name, value in vars(options.parse_args(["-"])).items() if isinstance(value, list)}
+    nothing = {name: None if name in lists else _NOT_GIVEN for name in vars(options.parse_args(["-"]))}
+    given = vars(options.parse_args(arguments, argparse.Namespace(**nothing)))
+    return {name: value for name, value in given.items() if value is not nothing[name]}
 
 
 def parse(arguments: Sequence[str]) -> Options:

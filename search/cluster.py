@@ -4,17 +4,25 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets.errors import UserError
+from search import leftovers
+
+if TYPE_CHECKING:
+    from search.nodes import Autoscaler
 
 PROBE_SECONDS = 5.0
 # Ray's own client keeps trying a silent port for 40 seconds. A gRPC server answers HTTP/2's preface and an empty
 # settings frame with a settings frame of its own (RFC 9113, 3.4).
 _HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 _HTTP2_SETTINGS = b"\x04"
+_NEEDED = ("gcs_server", "raylet")
 _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -67,38 +75,79 @@ def check_address(address: str) -> None:
         raise UserError(f"--ray-address {address}: what answers there is no Ray cluster")
 
 
-def connect(address: str | None) -> None:
+def connect(address: str | None) -> str:
     """Joins the cluster at ``address``, or at the environment's ``RAY_ADDRESS`` (jobs have one), else starts Ray here.
 
+    Returns:
+        What to say of it, if anything.
+
     Raises:
-        UserError: no cluster at the address.
+        UserError: no cluster at the address; a working directory that is too large for its other nodes.
     """
     prepare_environment()
     address = address or os.environ.get("RAY_ADDRESS")
     if address == "local":
         address = None
+    said, more = "", dict[str, Any](include_dashboard=False)
     if address:
-        nodes_at(address)
+        more["runtime_env"], said = _environment(address)
+        del more["include_dashboard"]
     elif not _home_is_writable():  # where Ray would write a token, or end in a traceback
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
-    started_here: dict[str, Any] = {} if address else {"include_dashboard": False}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level="CRITICAL", **started_here)
+        with _signals_apart():
+            ray.init(address=address or "local", log_to_driver=False, logging_level="CRITICAL", **more)
     except (ConnectionError, RuntimeError) as error:
         if not address:
             raise
         raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
+    _use_ready_workers()
     if not address:
-        _use_ready_workers()
+        leftovers.claim(_session_folder())
+    return said
+
+
+@contextmanager
+def _signals_apart() -> Iterator[None]:
+    """Has the processes that Ray starts here in a process group of their own, where the kernel ends them with ours.
+
+    What is sent to all of ours, as by ``timeout`` or a closed terminal, would end them before the search could.
+    """
+    from ray._private import services, utils
+
+    own = services.ConsolePopen
+    if utils.detect_fate_sharing_support():
+        services.ConsolePopen = partial(own, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = own
+
+
+def _environment(address: str) -> tuple[dict[str, Any], str]:
+    """Of the workers that a search has on a cluster, and what to say of it."""
+    from search import shipping
+
+    others = max(0, len(nodes_at(address)) - 1)
+    return shipping.runtime_env(Path.cwd(), others, autoscaler_at(address) is not None)
+
+
+def autoscaler_at(address: str) -> "Autoscaler | None":
+    """What may add nodes to the cluster at an address, which ``nodes_at`` was asked about before; see ``nodes``."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    from search import nodes
+
+    return nodes.autoscaler(canonicalize_bootstrap_address_or_die(address))
 
 
 def _use_ready_workers() -> None:
-    """Has Tune's actors run in the processes that a Ray started here has ready.
+    """Has Tune's actors run in the processes that Ray has ready.
 
-    Tune gives them environment variables, which processes of this machine have already, but for which Ray starts new
-    processes, and Python twice in each.
+    Tune gives them environment variables, which all our processes have already, but for which Ray starts new processes,
+    and Python twice in each.
     """
     from ray.tune.execution import class_cache
 
@@ -111,11 +160,28 @@ def _home_is_writable() -> bool:
     return os.access(ray_folder if ray_folder.exists() else Path.home(), os.W_OK)
 
 
+def has_died() -> bool:
+    """Whether the Ray that was started here has ended by itself, or in part, so that it can't go on."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return node is not None and any(kind in _NEEDED for kind, _ in node.dead_processes())
+
+
 def disconnect() -> None:
     """Leaves the cluster, or ends the Ray that was started here; nothing where there is neither."""
     import ray
 
+    session = _session_folder() if ray.is_initialized() else None
     ray.shutdown()
+    if session:
+        leftovers.release(session)
+
+
+def _session_folder() -> Path:
+    import ray
+
+    return Path(ray._private.worker._global_node.get_session_dir_path())
 
 
 def nodes_at(address: str) -> list[dict[str, float]]:
@@ -131,14 +197,34 @@ def nodes_at(address: str) -> list[dict[str, float]]:
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     try:
         found = canonicalize_bootstrap_address_or_die(address)
-        nodes = GcsClient(address=found).get_all_node_info(timeout=PROBE_SECONDS)
+        try:
+            with _silenced():
+                nodes = GcsClient(address=found).get_all_node_info(timeout=PROBE_SECONDS)
+        except Exception:
+            # A token only where one is asked for: to a cluster that has none, actors of a driver with one are orphans.
+            if not maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
+                raise
+            nodes = GcsClient(address=found).get_all_node_info(timeout=PROBE_SECONDS)
     except Exception as error:
         problem = str(error).partition("\n")[0]
         raise UserError(f"--ray-address {address}: no Ray cluster answers there ({problem})") from None
     return [dict(node.resources_total) for node in nodes.values() if node.state == 0]
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Without what Ray's client itself, no Python, has to say on the standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def this_machine() -> list[dict[str, float]]:
@@ -170,20 +256,30 @@ def fitting(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> i
     return sum(_slots_of_node(node, cpus, gpus) for node in nodes)
 
 
-def slots(nodes: Sequence[Mapping[str, float]], cpus: float, gpus: float) -> int:
-    """How many trials fit side by side, at least one.
+def slots(
+    nodes: Sequence[Mapping[str, float]],
+    cpus: float,
+    gpus: float,
+    kinds: Sequence[Mapping[str, float]] = (),
+    *,
+    grows: bool = False,
+) -> int:
+    """How many trials fit side by side, at least one, be it that some node has to join first.
+
+    ``kinds`` of node may join where the cluster ``grows``; of one whose kinds are not known any may.
 
     Raises:
         UserError: none, on any node.
     """
     count = fitting(nodes, cpus, gpus)
-    if not count:
+    if not count and not fitting(kinds, cpus, gpus) and (kinds or not grows):
+        nodes = [*nodes, *kinds]
         raise UserError(
             f"no node has what a trial asks for, {cpus:g} CPUs and {gpus:g} GPUs: the largest have "
             f"{max(node.get('CPU', 0) for node in nodes):g} CPUs and {max(node.get('GPU', 0) for node in nodes):g} "
             "GPUs; change --cpus-per-trial or --gpus-per-trial"
         )
-    return count
+    return max(1, count)
 
 
 def check_object_store(nodes: Sequence[Mapping[str, float]], size: int) -> None:

@@ -4,7 +4,7 @@ Each fact is written to the event log before anything acts on it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -14,16 +14,20 @@ from search.budgets import Budgets, Stop
 from search.events import EventLog
 from search.history import Apart, History, State, TrialResult
 from search.proposer import Proposer
-from search.rungs import rungs_of
+from search.retention import Retention
+from search.rungs import restore, rungs_of
 from search.selection import select
 from search.space import Config
 from search.task import Task
+from trainables.epoch import cost
 
 LEAST_SILENCE = 300.0
 EPOCHS_OF_SILENCE = 10
 """A trial hangs that has not reported for so many seconds, and for so many median epochs."""
 FIRST_FAILURES = 3
 """So many trials that end or pause first, all with the same exception from the same line, end the search."""
+_GOES_ON = ("interruption", "disk full")
+"""A search that was stopped by these may go on: what it left paused keeps its checkpoints."""
 _HUNG = "hung"
 _EPOCHS_KNOWN = 3
 
@@ -55,8 +59,11 @@ class Driver:
         top_k: int = 1,
         beside: Sequence[Beside] = (),
         budgets: Budgets | None = None,
+        retention: Retention | None = None,
+        warn: Callable[[str], None] = lambda _: None,
         on_event: Callable[[], None] = lambda: None,
     ) -> None:
+        """``retention``: None where all checkpoints stay; ``warn`` is called with a line for people."""
         self.task, self.log, self.history, self.proposer = task, log, history, proposer
         self.num_samples, self.seed, self.top_k = num_samples, seed, top_k
         self.budgets = budgets or Budgets()
@@ -67,8 +74,9 @@ class Driver:
         self.failure: TrialResult | None = None
         """The trial whose exception every one of the first trials had."""
         self._beside = list(beside)
-        self._on_event = on_event
+        self.retention, self.warn, self._on_event = retention, warn, on_event
         self._traces: list[str] = []
+        self._unfinished: list[int] = []
         self._on_workers: set[int] = set()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,18 +105,21 @@ class Driver:
         """What a free worker does next: a trial's number, seed and configuration; None where there is nothing now.
 
         What is trained beside the search comes first, with ``epochs`` and ``patience`` of its own. A trial that goes on
-        after a pause has the ``checkpoint`` it goes on from, a path in the run's folder. When all have been proposed,
-        whatever is to be tested goes on to its end.
+        has the ``checkpoints`` that it can go on from, paths in the run's folder, the newest last; where they are gone,
+        it begins again, with the number of its ``next_checkpoint``. When all have been proposed, whatever is to be
+        tested goes on to its end.
         """
         if self.stopping:
             return None
+        if self._unfinished and not self.stop:
+            return self._to_worker(self._unfinished.pop(0))
         number = len(self.history.trials)
         if self._beside:
             beside = self._beside.pop(0)
             own = {"epochs": beside.epochs, "patience": beside.patience}
             self._record("proposal", trial=number, seed=beside.seed, origin=beside.origin, apart=beside.kind,
                          config=beside.config, parameters={}, **own)  # fmt: skip
-            return self._to_worker(number) | own
+            return self._to_worker(number)
         if self.stop:
             return None
         if (promoted := self.rungs.next(self._left_its_worker)) is not None:
@@ -146,8 +157,18 @@ class Driver:
     def _to_worker(self, number: int) -> dict[str, Any]:
         self._on_workers.add(number)
         trial = self.history.trials[number]
-        proposal = {"trial": number, "seed": trial.seed, "config": trial.config}
-        return proposal | ({"checkpoint": trial.checkpoint} if trial.checkpoint else {})
+        proposal: dict[str, Any] = {"trial": number, "seed": trial.seed, "config": trial.config}
+        if trial.own_epochs is not None:
+            proposal |= {"epochs": trial.own_epochs, "patience": trial.own_patience}
+        if trial.checkpoints:
+            proposal["checkpoints"] = self.checkpoints(number)
+        elif trial.checkpoints_made:
+            proposal["next_checkpoint"] = trial.checkpoints_made
+        return proposal
+
+    def checkpoints(self, number: int) -> list[str]:
+        """What a trial can go on from, paths in the run's folder, the newest last."""
+        return [path for path, _ in self.history.trials[number].checkpoints]
 
     def report(self, message: dict[str, Any]) -> bool:
         """Takes a trial's message; returns whether it has to stop without being judged."""
@@ -156,12 +177,22 @@ class Driver:
         if message["worker"]:
             self._record("start", trial=number, worker=message["worker"], parameters=message["parameters"])
         if trial.state != "running":
+            self._note_checkpoint(message)
             # A worker that died between its last report and the saving of that report's checkpoint makes it again.
             return bool(message["ending"]) or message["epochs"][-1]["index"] >= trial.epochs
+        damaged = message.get("damaged", {})
+        for path, problem in damaged.items():
+            self._record("damaged", trial=number, path=path, problem=problem)
+        for problem in damaged.values():
+            went_on = f"went on from {self.checkpoints(number)[-1]}" if self.checkpoints(number) else "began again"
+            self.warn(f"trial {number} {went_on}: {problem}")
         if message["epochs"] and "best" in message:
             used = message.get("used", {})
             self._record("report", trial=number, epochs=message["epochs"], best=message["best"], **used)
-        if message["ending"]:
+        self._note_checkpoint(message)  # before an ending, after which nobody would ask for it again
+        if message["ending"] == "full":
+            self._stop(Stop("disk full", message["reason"], at_once=True))
+        elif message["ending"]:
             detail = {"traceback": message["traceback"]} if "traceback" in message else {}
             self._end(trial, message["ending"], message.get("reason", ""), **detail)
         if self.stop is None and (stop := self.budgets.reached(self.history, self.task.metric)):
@@ -176,23 +207,64 @@ class Driver:
         trial = self.history.trials[number]
         if trial.state != "running" or trial.apart or epoch not in self.rungs.milestones:
             return False
-        goes_on = self.rungs.judge(trial.model, number, epoch, message["value"])
+        return not self._goes_on(trial, epoch, message["value"])
+
+    def _goes_on(self, trial: TrialResult, milestone: int, value: float) -> bool:
+        goes_on = self.rungs.judge(trial.model, trial.id, milestone, value)
         if not goes_on and not self.rungs.pauses:
-            self._end(trial, "pruned", self.rungs.verdict(number))
-            return True
+            self._end(trial, "pruned", self.rungs.verdict(trial.id))
+            return False
         if not goes_on:
-            self._record("pause", trial=number, reason=self.rungs.verdict(number))
+            self._record("pause", trial=trial.id, reason=self.rungs.verdict(trial.id))
             self._stop_if_all_fail_alike(trial)
         self._show(trial)
-        return not goes_on
+        return goes_on
+
+    def resume(self, **facts: Any) -> None:
+        """Goes on with a search that was cut off, or has ended: what has not come to its own end is open again.
+
+        Trials that were cancelled go on; what was paused to the last waits at its rung again. ``facts`` are for the
+        log.
+        """
+        trials, metric = self.history.searched(), self.task.metric
+        reopened = [
+            trial.id
+            for trial in self.history.trials.values()
+            if trial.apart != "again"
+            and (trial.state == "cancelled" or (trial.state == "pruned" and self.rungs.pauses))
+        ]
+        self._record("resumption", reopened=reopened, **facts)
+        self._traces = [""] * FIRST_FAILURES
+        restore(self.rungs, trials, metric)
+        for trial in trials:
+            if trial.state == "running" and trial.epochs in self.rungs.milestones:
+                self._goes_on(trial, trial.epochs, cost(trial.at_rungs[trial.epochs], metric))
+            elif trial.id in reopened:
+                self._show(trial)
+        for trial in self.history.trials.values():
+            if trial.state == "running" and trial.apart == "again":
+                self._end(trial, "cancelled", "its command broke off")
+        self._unfinished = [trial.id for trial in self.history.trials.values() if trial.state == "running"]
+        self.budgets = replace(self.budgets, began=self.budgets.began - self.history.seconds_spent)
+        if stop := self.budgets.reached(self.history, metric):
+            self._stop(stop)
+        self._retain(list(self.history.trials.values()))
 
     def left(self, number: int) -> None:
-        """The trial's worker is free."""
+        """The trial's worker is free, and the trial's last checkpoint known."""
         self._on_workers.discard(number)
+        self._retain([self.history.trials[number]])
 
-    def checkpoint(self, number: int, path: str, best: dict[str, Any]) -> None:
-        """A checkpoint has been stored whole."""
-        self._record("checkpoint", trial=number, path=path, best=best)
+    def _note_checkpoint(self, message: dict[str, Any]) -> None:
+        if "checkpoint" in message:
+            self.checkpoint(message["trial"], message["checkpoint"], message["best"], message["bytes"])
+
+    def checkpoint(self, number: int, path: str, best: dict[str, Any], size: int = 0) -> None:
+        """A checkpoint of so many bytes has been stored whole."""
+        self._record("checkpoint", trial=number, path=path, best=best, bytes=size)
+        trial = self.history.trials[number]
+        if trial.state == "running":  # of one that has ended or pauses, when it leaves its worker
+            self._retain([trial])
 
     def slots_changed(self, slots: int) -> None:
         """So many trials run side by side from now on."""
@@ -232,12 +304,25 @@ class Driver:
     def end(self) -> None:
         """Ends whatever has not: what is running as cancelled, what is paused as pruned where it stands."""
         reason = self.stop.reason if self.stop else "the search broke off"
-        for trial in list(self.history.trials.values()):
+        trials = list(self.history.trials.values())
+        broke_off = self.stop is None and any(trial.state == "running" for trial in trials)
+        for trial in trials:
             if trial.state == "running":
                 self._end(trial, "cancelled", reason)
             elif trial.state == "paused":
                 # Where it stood is not known of a search that was killed, and is opened again for something else.
                 self._end(trial, "pruned", self.rungs.verdict(trial.id) if self.proposer else trial.reason)
+        if not (broke_off or (self.stop and self.stop.by in _GOES_ON)):
+            self._retain(trials)
+
+    def _retain(self, changed: Sequence[TrialResult]) -> None:
+        """Lets go of checkpoints that are no longer needed, now that these trials are not as they were."""
+        if self.retention is not None:
+            for removal in self.retention.due(changed):
+                only = {} if removal.checkpoints is None else {"checkpoints": removal.checkpoints}
+                self._record("removal", trials=removal.trials, **only)
+            if warning := self.retention.warning():
+                self.warn(warning)
 
     def _end(self, trial: TrialResult, state: State, reason: str, **detail: Any) -> None:
         value = trial.cost(self.task.metric)

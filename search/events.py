@@ -6,6 +6,7 @@ A line outlives the driver's death once written; only a death of the machine its
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,21 +30,32 @@ class EventLog:
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
-        self._file = path.open("a" if resume else "x", encoding="utf-8")
+        self._file = path.open("ab" if resume else "xb", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
             raise UserError(f"{path.parent}: another command is writing to this search; wait until it ends") from None
-        if resume:
-            whole = path.read_bytes().rpartition(b"\n")[0]
-            self._file.truncate(len(whole) + 1 if whole else 0)  # a line that a crash cut off was never acted on
+        whole = path.read_bytes().rpartition(b"\n")[0]
+        self._size = len(whole) + 1 if whole else 0
+        self._file.truncate(self._size)  # a line that a crash cut off was never acted on
 
     def append(self, event: str, **fields: Any) -> Event:
-        """Writes one event and flushes it to the operating system; returns it as it will be read."""
+        """Hands one event to the operating system, whole or not at all; returns it as it will be read.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk.
+        """
         record = {"event": event, "time": time.time(), **fields}
-        self._file.write(json.dumps(record, allow_nan=False) + "\n")
-        self._file.flush()
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        written = 0
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError as error:
+            self._file.truncate(self._size)
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(self.path)) from None
+        self._size += written
         return record
 
     def close(self) -> None:

@@ -1,7 +1,10 @@
 """The end of a search: one opening of the test split, pictures, summary, recording, and what is shown."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
 from search.history import History
+from search.packaging import MODEL_FOLDER
+from search.place import Place
 from search.recorder import Recorder
 from search.selection import Selected
 from search.task import Task
@@ -29,17 +34,20 @@ class Finish:
         self,
         task: Task,
         dataset: Dataset,
-        folder: Path,
+        place: Place,
         log: EventLog,
         history: History,
         recorder: Recorder,
         began: float,
         register: Register = "never",
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``register``: whether the winner is registered, and when it becomes its task's champion."""
-        self.task, self.dataset, self.folder = task, dataset, folder
+        """``register``: whether the winner is registered, and when it becomes its task's champion; ``warn`` is called
+        with a line for people.
+        """
+        self.task, self.dataset, self.place, self.folder = task, dataset, place, place.folder
         self.log, self.history, self.recorder, self.began = log, history, recorder, began
-        self.register = register
+        self.register, self.warn = register, warn
         self.registered: str | None = None
         self.packaging: Callable[[float], None] | None = None
         self.drawn = False
@@ -47,38 +55,55 @@ class Finish:
     def _append(self, event: str, **fields: Any) -> None:
         self.history.apply(self.log.append(event, **fields))
 
-    def test(self, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> None:
+    def tested(self, selected: Sequence[Selected]) -> bool:
+        """Whether just these, in these roles, were tested last, by a command that came to its end."""
+        return self.history.tested_last == _facts_of(selected)
+
+    def test(self, selected: Sequence[Selected], why: str, cpus: float, gpus: float) -> bool:
         """Opens the test split once for all of the selected, whose choice is thereby fixed; draws what came of it.
 
-        What is drawn without it is drawn while the cluster evaluates.
+        What is drawn without it is drawn while the cluster evaluates. Where a checkpoint of theirs is damaged, nothing
+        is evaluated; what is then the choice is for another opening.
+
+        Returns:
+            Whether they were evaluated.
         """
         from search import drawing
-        from search.packaging import MODEL_FOLDER, fit_of
+        from search.packaging import fit_of
         from search.testing import begin_packaging, open_test_split
 
         trials = [item.trial.id for item in selected]
-        roles = [item.chosen for item in selected]
-        self._append("opening", number=len(self.history.openings) + 1, trials=trials, chosen=roles, why=why)
-        folders = [str(self.folder.resolve() / str(item.trial.checkpoint)) for item in selected]
+        self._append("opening", number=len(self.history.openings) + 1, why=why, **_facts_of(selected))
+        self.place.flush()
+        checkpoints = [str(item.trial.checkpoint) for item in selected]
         winner = selected[0] if selected[0].chosen == "winner" else None
         aside = drawing.aside(self.dataset) if winner else None
-        opened = open_test_split(self.dataset, folders, trials, aside, cpus, gpus)
+        opened = open_test_split(self.dataset, self.place.storage, checkpoints, trials, aside, cpus, gpus)
+        if winner:
+            self.place.storage.remove(MODEL_FOLDER)  # of an earlier winner
+            shutil.rmtree(self.folder / MODEL_FOLDER, ignore_errors=True)
         if winner and self.register != "never":
-            checkpoint, fit = self.folder.resolve() / str(winner.trial.checkpoint), fit_of(self.task.resolved)
-            self.packaging = begin_packaging(checkpoint, self.folder.resolve() / MODEL_FOLDER, fit, cpus)
+            fit = fit_of(self.task.resolved)
+            self.packaging = begin_packaging(self.place.storage, checkpoints[0], MODEL_FOLDER, fit, cpus)
         try:
             self._draw(winner.trial.id if winner else self._tested_winner())
         finally:  # a picture that can't be drawn must cost no result
             opening = opened()
-            if winner:
+            for place, problem in opening.damaged.items():
+                self._append("damaged", trial=trials[place], path=checkpoints[place], problem=problem)
+                self.warn(f"trial {trials[place]} is not tested as it was: {problem}")
+            if winner and opening.reports:
                 summaries.write_aside(self.folder / "best.pt", opening.best)
-            for item, report in zip(selected, opening.reports, strict=True):
+            for item, report in zip(selected, opening.reports, strict=not opening.damaged):
                 facts = {"opening": len(self.history.openings), "model": item.trial.model, "chosen": item.chosen,
                          "origin": item.trial.origin, "checkpoint": item.trial.checkpoint}  # fmt: skip
                 self._append("test", **facts, **asdict(report))
+        if opening.damaged:
+            return False
         if winner:
             drawing.of_the_winner(self.folder, self.dataset, winner.trial, opening)
         drawing.of_the_tests(self.folder, self.history)
+        return True
 
     def _tested_winner(self) -> int | None:
         return next((test["trial"] for test in self.history.tests if test["chosen"] == "winner"), None)
@@ -103,6 +128,7 @@ class Finish:
             if self.recorder.finish(RECORDING_SECONDS):
                 self._register()
             self._summarise(interrupted)
+            self.place.keep_results()
 
     def _register(self) -> None:
         from search import registry
@@ -112,9 +138,16 @@ class Finish:
             assert parent is not None
             if self.packaging:
                 self.packaging(PACKAGING_SECONDS)
+                self._fetch_model()
             registered = registry.register(self.folder, uri, parent, self.register)
             again = "" if registered.done else f"; this tries again: {record.command(self.folder)}"
             self.registered = registered.line + again
+
+    def _fetch_model(self) -> None:
+        here = self.folder / MODEL_FOLDER
+        with suppress(OSError), self.place.storage.reading(MODEL_FOLDER) as packaged:
+            if packaged != here.resolve():
+                shutil.copytree(packaged, here)
 
     def _wall_seconds(self) -> float:
         return round(time.monotonic() - self.began, 3)
@@ -127,6 +160,7 @@ class Finish:
             references.rows(self.folder.parent, self.task, self.history.search["dataset_digest"]),
             wall_seconds=self._wall_seconds(),
             interrupted=interrupted,
+            folder_bytes=_bytes_in(self.folder) + (self.history.checkpoint_bytes if self.place.mirror else 0),
         )
         summaries.write(self.folder, self.summary)
 
@@ -155,11 +189,30 @@ class Finish:
         recorder, uri = self.recorder, self.history.search["tracking_uri"]
         how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
         recorded = self.summary["mlflow"]
-        places = [("results", str(self.folder)), *zip(["MLflow", ""], how, strict=False)]
+        places = [("results", str(self.folder)), ("", screen.disk(self.summary["disk"]))]
+        places += zip(["MLflow", ""], how, strict=False)
         if recorded["complete"]:
             places.append(("", f"{recorded['trials']} trials and {recorded['epochs']} epochs recorded, as in the log"))
         else:
             places.append(("", f"is not complete ({recorded['problem']}); this sends the rest: {recorded['command']}"))
+        if self.place.problem:
+            sends = f"python -m search.run {self.task.name} --resume {self.folder.name}"
+            where = f"--storage {self.history.search['options']['storage']}"
+            places.append(("storage", f"lacks something ({self.place.problem}); this sends it: {sends} {where}"))
         if recorded["registered"]:
             places.append(("model", recorded["registered"]))
         screen.show(Console(), self.summary, places)
+
+
+def _bytes_in(folder: Path) -> int:
+    """Of all files below a folder, from which some may be going."""
+    size = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                size += Path(parent, name).lstat().st_size
+    return size
+
+
+def _facts_of(selected: Sequence[Selected]) -> dict[str, Any]:
+    return {"trials": [item.trial.id for item in selected], "chosen": [item.chosen for item in selected]}

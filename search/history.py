@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 from search.events import Event
 from search.space import Config
-from trainables.epoch import cost
+from trainables.epoch import CHECKPOINTS_KEPT, cost
 
 State = Literal["running", "paused", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
 Apart = Literal["reference", "again"]
 """Of trials trained to their own end beside the search: hand-tuned references, and configurations trained again."""
+BY_RANK = ("winner", "family")
+"""Roles of what was chosen among all trials that count, so that more of them can change it."""
 
 
 @dataclass
@@ -32,7 +34,8 @@ class TrialResult:
     apart: Apart | None = None
     """None for a trial that counts: proposed, judged, ranked."""
     own_epochs: int | None = None
-    """Of one beside the search: the most that it trains, where the others have the task's."""
+    own_patience: int | None = None
+    """Of one beside the search: the most that it trains and its patience, where the others have the task's."""
     state: State = "running"
     reason: str = ""
     traceback: str = ""
@@ -44,10 +47,13 @@ class TrialResult:
     missed_rung: int | None = None
     """Of a converged one: the first of the rungs it skipped that its best would have missed."""
     best: dict[str, Any] | None = None
-    checkpoint: str | None = None
-    """Path of the newest checkpoint's folder, relative to the run's folder."""
-    checkpoint_best: dict[str, Any] | None = None
-    """Figures of the best weights that are in the checkpoint: what it is worth."""
+    checkpoints: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """The last ones that are there, the newest last: each one's path, relative to the run's folder, and the figures of
+    the best weights in it."""
+    checkpoints_made: int = 0
+    """How many there have ever been of it."""
+    damaged: list[str] = field(default_factory=list)
+    """What was found wrong with checkpoints that could not be read."""
     started: float | None = None
     promoted: float | None = None
     """When it last went on after a pause."""
@@ -69,6 +75,16 @@ class TrialResult:
     def model(self) -> str:
         """The model family."""
         return str(self.config["model"])
+
+    @property
+    def checkpoint(self) -> str | None:
+        """Path of the newest checkpoint's folder, relative to the run's folder."""
+        return self.checkpoints[-1][0] if self.checkpoints else None
+
+    @property
+    def checkpoint_best(self) -> dict[str, Any] | None:
+        """Figures of the best weights that are in it: what it is worth."""
+        return self.checkpoints[-1][1] if self.checkpoints else None
 
     @property
     def epochs(self) -> int:
@@ -107,11 +123,19 @@ class History:
         """Epochs of all trials, as reported."""
         self.epochs_searched = 0
         """The same of the trials that count."""
+        self.sizes: dict[str, int] = {}
+        """Bytes of each checkpoint that is there, by its path."""
+        self.checkpoint_bytes = 0
+        """Of all together."""
         self.stop: Event | None = None
         """What ended the search before its last trial."""
         self.openings: list[Event] = []
         self.tests: list[Event] = []
         self.ends: list[Event] = []
+        self.seconds_cut_off = 0.0
+        """What commands took that were killed, until the last that is known of them."""
+        self._latest = self._began = 0.0
+        self._over = self._opened = False
         for event in events:
             self.apply(event)
 
@@ -120,6 +144,20 @@ class History:
         handler = getattr(self, f"_on_{event['event']}", None)
         if handler is not None:
             handler(event)
+        self._latest = event.get("time", self._latest)
+
+    @property
+    def seconds_spent(self) -> float:
+        """Wall time of all commands that have ended or were cut off."""
+        return self.seconds_cut_off + sum(float(end["wall_seconds"]) for end in self.ends)
+
+    @property
+    def tested_last(self) -> dict[str, Any] | None:
+        """``trials`` and ``chosen`` of the last opening that tested a winner, if its command came to its end."""
+        openings = [opening for opening in self.openings if "winner" in opening.get("chosen", ())]
+        if not openings or self._opened or not {test["trial"] for test in self.tests} >= {*openings[-1]["trials"]}:
+            return None
+        return {name: openings[-1][name] for name in ("trials", "chosen")}
 
     def counts(self) -> dict[str, int]:
         """Trials by state, in the order of first appearance."""
@@ -130,13 +168,34 @@ class History:
         """What trials are ranked by; the loss where a log from before does not say."""
         return str(self.search.get("metric", "val_loss"))
 
+    def damages(self) -> list[dict[str, Any]]:
+        """``trial`` and ``problem`` of each checkpoint that could not be read."""
+        return [{"trial": trial.id, "problem": problem} for trial in list(self.trials.values())
+                for problem in trial.damaged]  # fmt: skip
+
     def searched(self) -> list[TrialResult]:
         """The trials that count: not the references, nor what was trained again."""
         return [trial for trial in list(self.trials.values()) if trial.apart is None]
 
     def _on_search(self, event: Event) -> None:
         self.search = event
-        self.slots = [(event.get("time", 0.0), event.get("slots", 1))]
+        self._began = event.get("time", 0.0)
+        self.slots = [(self._began, event.get("slots", 1))]
+
+    def _on_resumption(self, event: Event) -> None:
+        if not self._over:
+            self.seconds_cut_off += self._latest - self._began
+        self._began, self._over, self.stop = event["time"], False, None
+        self.search = self.search | {name: event[name] for name in ("options", "tracking_uri") if event.get(name)}
+        self.ends = [end | {"interrupted": False} for end in self.ends]
+        self.slots += [(self._latest, 0), (event["time"], event["slots"])]
+        for number in event["reopened"]:
+            trial = self.trials[number]
+            trial.state = "paused" if trial.state == "pruned" else "running"
+            trial.ended = None
+        for trial in self.trials.values():
+            if trial.state == "running":
+                trial.promoted = event["time"]
 
     def _on_slots(self, event: Event) -> None:
         self.slots.append((event["time"], event["slots"]))
@@ -150,6 +209,7 @@ class History:
             event.get("origin", "sampler"),
             event.get("apart"),
             event.get("epochs"),
+            event.get("patience"),
         )
         self.trials[trial.id] = trial
 
@@ -178,7 +238,28 @@ class History:
 
     def _on_checkpoint(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
-        trial.checkpoint, trial.checkpoint_best = event["path"], event["best"]
+        trial.checkpoints_made += 1
+        size = event.get("bytes", 0)
+        self.checkpoint_bytes += size - self.sizes.get(event["path"], 0)
+        self.sizes[event["path"]] = size
+        self._hold(trial, [*trial.checkpoints, (event["path"], event["best"])][-CHECKPOINTS_KEPT:])
+
+    def _on_damaged(self, event: Event) -> None:
+        trial = self.trials[event["trial"]]
+        self._hold(trial, [one for one in trial.checkpoints if one[0] != event["path"]])
+        trial.damaged.append(event["problem"])
+
+    def _on_removal(self, event: Event) -> None:
+        only = event.get("checkpoints")
+        for number in event["trials"]:
+            trial = self.trials[number]
+            self._hold(trial, [one for one in trial.checkpoints if only is not None and one[0] not in only])
+
+    def _hold(self, trial: TrialResult, checkpoints: list[tuple[str, dict[str, Any]]]) -> None:
+        """Leaves a trial only these."""
+        for path in {path for path, _ in trial.checkpoints} - {path for path, _ in checkpoints}:
+            self.checkpoint_bytes -= self.sizes.pop(path, 0)
+        trial.checkpoints = checkpoints
 
     def _on_pause(self, event: Event) -> None:
         trial = self.trials[event["trial"]]
@@ -197,14 +278,21 @@ class History:
         self.trials[event["trial"]].deaths.append(event["reason"])
 
     def _on_stop(self, event: Event) -> None:
-        if not self.ends:  # later commands on a finished search are not the search
+        if not self._over:  # later commands on a finished search are not the search
             self.stop = event
 
     def _on_opening(self, event: Event) -> None:
         self.openings.append(event)
+        if "winner" in event.get("chosen", ()):  # another choice, of a search that went on
+            self._opened = True
+            self.tests = [
+                test | {"chosen": None if test["chosen"] in BY_RANK else test["chosen"]} for test in self.tests
+            ]
 
     def _on_end(self, event: Event) -> None:
         self.ends.append(event)
+        self._over, self._opened = True, False
 
     def _on_test(self, event: Event) -> None:
+        self.tests = [test for test in self.tests if test["trial"] != event["trial"]]
         self.tests.append(event)

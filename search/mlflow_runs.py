@@ -13,7 +13,7 @@ from typing import Any
 
 from search.endings import told
 from search.events import FILE_NAME, Event, EventReader
-from search.history import History
+from search.history import BY_RANK, History
 from search.tracking import artifact_location
 from trainables.epoch import METRICS
 
@@ -107,6 +107,7 @@ class Runs:
 
     def _take(self, event: Event) -> None:
         seen = self.history.trials[event["trial"]].epochs if event["event"] == "report" else 0
+        tested = self.history.tests
         self.history.apply(event)
         match event["event"]:
             case "proposal" if event["trial"] not in self.complete:
@@ -123,6 +124,12 @@ class Runs:
                 unwritten.tags |= self._fate(event["trial"])
             case "ending" if event["trial"] in self.unwritten:
                 self._end_trial(event)
+            case "resumption":
+                self._go_on(event)
+            case "opening" if "winner" in event.get("chosen", ()):
+                for test in tested:
+                    if test["chosen"] in BY_RANK:
+                        self._log(self.run_ids[test["trial"]], tags={"chosen": f"formerly {test['chosen']}"})
             case "test":
                 self._test(event)
             case "end":
@@ -258,6 +265,15 @@ class Runs:
         self._write(number)
         self.client.set_terminated(self.run_ids[number], told(trial.state).mlflow, when)
         del self.unwritten[number]
+
+    def _go_on(self, event: Event) -> None:
+        """The search runs again, and those of its trials that had ended without coming to their own end."""
+        assert self.parent is not None
+        self.client.update_run(self.parent, status="RUNNING")
+        for number in event["reopened"]:
+            self.complete.discard(number)
+            self.client.update_run(self.run_ids[number], status="RUNNING")
+            self.unwritten[number] = _Unwritten("", 0, {}, self._fate(number))  # its run is there already
 
     def _test(self, event: Event) -> None:
         when = _milliseconds(event["time"])

@@ -54,7 +54,7 @@ class ProgressView:
 
     def begin(self, budgets: Budgets | None = None) -> None:
         """Trials start now. ``budgets`` is asked about twice a second, from another thread."""
-        self.started, self._budgets = time.monotonic(), budgets
+        self.started, self._budgets = time.monotonic() - self.history.seconds_spent, budgets
         if self.quiet or (self._console is None and not sys.stderr.isatty()):
             return
         from rich.console import Console

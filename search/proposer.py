@@ -1,7 +1,7 @@
 """Configurations to try: references first, then a sampler's, each made ahead of need."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,7 +52,8 @@ class Proposer:
     Each proposal is made, on a thread of its own, when the one before it is handed out, of what was seen until then:
     no worker waits for it, and the same calls in the same order have the same proposals. ``close`` ends the thread.
 
-    ``past``: trials of earlier searches over the same space, which count as proposed before.
+    ``past``: trials of earlier searches over the same space, which count as proposed before; ``known``: by number,
+    those of the search itself, where it goes on.
 
     Raises:
         UserError: none of many random configurations is accepted.
@@ -66,14 +67,17 @@ class Proposer:
         references: Sequence[Reference] = (),
         accepts: Callable[[Config], bool] | None = None,
         past: Sequence[FrozenTrial] = (),
+        known: Mapping[int, FrozenTrial] | None = None,
         *,
         milestones: Sequence[int] = (),
         metric: Metric = "val_loss",
     ) -> None:
         self.space, self.metric = space, metric
         self.accepts = accepts or (lambda _: True)
-        if past:  # or the same seed would draw again what it drew then
-            seed = int(np.random.SeedSequence([seed, len(past)]).generate_state(1)[0])
+        self._past, self._trials = list(past), dict(known or {})
+        before = [*self._past, *self._trials.values()]
+        if before:  # or the same seed would draw again what it drew then
+            seed = int(np.random.SeedSequence([seed, len(before)]).generate_state(1)[0])
         self._random = np.random.default_rng(seed)
         if not any(self.accepts(self._config(drawn(space, self._random))) for _ in range(_DRAWN)):
             raise UserError(f"none of {_DRAWN} random configurations is within the conf's max_parameters")
@@ -85,8 +89,7 @@ class Proposer:
                 self._sampler = _Tpe(space, seed)
             case "random":
                 self._sampler = _AtRandom(space, self._random)
-        self._past, self._trials = list(past), dict[int, FrozenTrial]()
-        self._proposed = {identity(trial.params) for trial in past}
+        self._proposed = {identity(trial.params) for trial in before}
         self._references: list[_Proposal] = []
         for reference in references:
             if reference.parameters is not None and self.accepts(config := self._config(reference.parameters)):

@@ -77,6 +77,12 @@ def weights_of(configs: Iterable[Config]) -> Wanted:
     return {name: "its trial cannot begin without" for name in names if name}
 
 
+def wanted(task: Task, *, references: bool) -> Wanted:
+    """Those from which trials of a search may begin, its references among them where they are trained."""
+    beside = [reference.config for reference in task.references] if references else []
+    return {**weights_of(beside), **weights_of_space(task)}
+
+
 def read_weights(task: Task, data_root: Path | None, wanted: Wanted) -> "dict[str, State]":
     """The weights, as ``models.build`` takes them.
 

@@ -147,8 +147,9 @@ class _Registration:
         return f"{named}; version {champion.version} stays champion ({decision.why})"
 
     def _known(self) -> Any:
-        """The search's version, if it has one."""
+        """The winner's version, if it has one; an earlier winner of a search that went on may have another."""
         found = self.client.search_model_versions(f"name = '{self.name}' and tags.`rungs.id` = '{self.id}'")
+        found = [version for version in found if version.tags.get("trial") == str(self.trial.id)]
         return max(found, key=lambda version: int(version.version), default=None)
 
     def _champion(self) -> Candidate | None:
@@ -178,7 +179,8 @@ class _Registration:
     def _logged_model(self) -> Any:
         """MLflow's logged model of the search, uploaded."""
         experiment = self.client.get_run(self.parent).info.experiment_id
-        models = self.client.search_logged_models([experiment], f"tags.`rungs.id` = '{self.id}'")
+        where = f"tags.`rungs.id` = '{self.id}' and tags.`trial` = '{self.trial.id}'"
+        models = self.client.search_logged_models([experiment], where)
         model = models[0] if models else None
         if model is not None and str(model.status) == _READY:
             return model
@@ -195,7 +197,7 @@ class _Registration:
 
     def _create(self, experiment: str) -> Any:
         params = {key: str(value)[:_VALUE_LENGTH] for key, value in self.trial.config.items()}
-        tags = {"rungs.id": self.id, "rungs.search": self.history.search["name"]}
+        tags = {"rungs.id": self.id, "rungs.search": self.history.search["name"], "trial": str(self.trial.id)}
         model = self.client.create_logged_model(
             experiment, self.history.search["name"], self.parent, tags, params, "classifier"
         )

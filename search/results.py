@@ -95,4 +95,7 @@ def load(name: str, runs_dir: str | Path = "runs") -> Results:
         names = sorted(path.parent.name for path in Path(runs_dir).glob(f"*/{events.FILE_NAME}"))
         has = f"it has {', '.join(names[-5:])}" if names else "it has none"
         raise UserError(f"no search {name} in {runs_dir}: {has}")
-    return Results(folder, History(events.read(folder / events.FILE_NAME)))
+    history = History(events.read(folder / events.FILE_NAME))
+    if not history.search:
+        raise UserError(f"{folder}: was cut off before the search began; nothing was lost, remove the folder")
+    return Results(folder, history)

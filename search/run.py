@@ -1,29 +1,34 @@
 """``python -m search.run TASK``: one search, from the command line to the tested winner."""
 
+import errno
 import itertools
-import json
-import os
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets.command_line import INTERRUPTED, guarded
-from datasets.errors import UserError
-from search import cli, conf, warm_start
+from datasets.errors import UserError, no_space
+from search import cli, conf, dry_run, place, resuming, warm_start
 from search.cli import Options
-from search.session import Session
+from search.events import FILE_NAME, EventLog, read
+from search.history import History
+from search.place import Place
+from search.resuming import Earlier
+from search.session import Resources, Session
 from search.task import Task
 from search.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from search.reading import Wanted
-    from search.space import Config
+    from search.proposer import Proposer
+
+REMOVAL_SECONDS = 30.0
+"""How long the end of a search waits until what it no longer needs is removed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,90 +43,105 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = cli.parse(arguments)
+    earlier = None
+    if options.resume is not None:
+        earlier = resuming.load(options)
+        options = resuming.options(arguments, options, earlier)
     names = ("epochs", "metric", "scheduler", "grace", "reduction_factor")
     changed = {name: value for name in names if (value := getattr(options, name)) is not None}
     task = conf.load(options.task, changed, options.set, options.model)
     if options.references and not task.references:
         raise UserError(f"--references: {conf.find(options.task)} has none")
+    if earlier:
+        earlier.check(task)
     warm = warm_start.load(options.warm_start, options.runs_dir, task)
     if options.dry_run:
-        return dry_run(task, options, warm)
-    return Search(task, options, warm, ["python", "-m", "search.run", *arguments]).run()
-
-
-def dry_run(task: Task, options: Options, warm: Sequence[WarmStart]) -> int:
-    """Prints what would be done; starts nothing."""
-    import yaml
-
-    from search import cluster
-    from search.reading import read, read_weights
-
-    nodes = cluster.nodes_at(options.ray_address) if options.ray_address else cluster.this_machine()
-    gpus = cluster.gpus_for(nodes, options.gpus_per_trial)
-    slots = min(cluster.slots(nodes, options.cpus_per_trial, gpus), options.max_concurrent or sys.maxsize)
-    read_weights(task, options.data_root, _wanted(task, options))
-    dataset = read(task, options.data_root)
-    assert dataset.test is not None
-    warm_start.check_data(warm, dataset, task)
-    plan = {
-        "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
-        f"on {options.ray_address or 'this machine'}",
-        "rungs": list(task.milestones),
-        "most epochs": options.num_samples * task.epochs,
-        "references": [reference.name for reference in task.references] if options.references else [],
-        "warm start": [str(search) for search in warm],
-        "dataset": {
-            "from": dataset.origin,
-            "warnings": list(dataset.warnings),
-            "development": len(dataset.development),
-            "folds": [f"{len(fold.train)} train, {len(fold.val)} validation" for fold in dataset.folds],
-            "test": len(dataset.test),
-            "input shape": list(dataset.input_shape),
-            "classes": len(dataset.classes),
-            "MB": round((dataset.development.inputs.nbytes + dataset.test.inputs.nbytes) / 1e6, 1),
-        },
-    }
-    if options.json:
-        print(json.dumps({"conf": task.resolved, "plan": plan}, indent=2))
+        dry_run.show(task, options, warm, earlier)
         return 0
-    for title, content in (("conf, as resolved", task.resolved), ("plan", plan)):
-        text = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
-        print(f"# {title}\n{text}")
-    return 0
+    return Search(task, options, warm, earlier, ["python", "-m", "search.run", *arguments]).run()
 
 
 class Search:
     """One search; its steps in their order."""
 
-    def __init__(self, task: Task, options: Options, warm: Sequence[WarmStart], command: Sequence[str]) -> None:
-        self.task, self.options, self.warm = task, options, warm
+    def __init__(
+        self, task: Task, options: Options, warm: Sequence[WarmStart], earlier: Earlier | None, command: Sequence[str]
+    ) -> None:
+        """``earlier``: what it goes on from, if it does."""
+        self.task, self.options, self.warm, self.earlier = task, options, warm, earlier
         self.command = shlex.join(command)
+        self.folder = earlier.folder if earlier else None
+        """Where its log is, once it has one."""
 
     def run(self) -> int:
-        """Everything, from the checks to the report."""
-        self._check_folders()
+        """Everything, from the checks to the report.
+
+        Raises:
+            UserError: a mistake, or a full disk: what was reported by then is kept.
+        """
+        try:
+            return self._run()
+        except Exception as error:
+            if (full := no_space(error)) is None or self.folder is None:
+                raise
+            raise UserError(
+                f"{full.filename or self.folder}: no space left; what was reported until then is kept: make room, then "
+                f"go on: {self._to_go_on(self.folder.name)}"
+            ) from None
+
+    def _to_go_on(self, name: str) -> str:
+        """The command that goes on with this search."""
+        places = {"--storage": self.options.storage, "--runs-dir": str(self.options.runs_dir)}
+        given = [(option, at) for option, at in places.items() if at not in (None, "runs")]
+        return shlex.join(["python", "-m", "search.run", self.options.task, "--resume", name, *itertools.chain(*given)])
+
+    def _run(self) -> int:
+        self._check_place()
         uri = self._check_tracking()
         task, options = self.task, self.options
-        self.session = Session(task, options.data_root, options.ray_address, _wanted(task, options), uri)
-        with self.session.opened() as dataset:
-            warm_start.check_data(self.warm, dataset, task)
-            return self._search(uri, dataset)
+        from search.reading import wanted
 
-    def _check_folders(self) -> None:
-        runs = self.options.runs_dir
-        try:
-            runs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--runs-dir {runs}: cannot be made ({error.strerror})") from None
-        if not os.access(runs, os.W_OK | os.X_OK):
-            raise UserError(f"--runs-dir {runs}: is not writable")
-        if self.options.name and (runs / self.options.name).exists():
-            raise UserError(f"--name {self.options.name}: {runs / self.options.name} exists; choose another name")
+        weights = wanted(task, references=options.references)
+        self.session = Session(task, options.data_root, options.ray_address, weights, uri)
+        with ExitStack() as at_end:
+            log, history, kept = None, History(), None
+            if self.earlier:  # from here on nobody else adds to its log
+                log = at_end.enter_context(closing(EventLog(self.earlier.folder / FILE_NAME, resume=True)))
+                history = History(read(log.path))
+                kept = at_end.enter_context(place.opened(log.path.parent, options.storage))
+            dataset = at_end.enter_context(self.session.opened())
+            warm_start.check_data(self.warm, dataset, task)
+            if self.earlier:
+                self.earlier.check(task, dataset.digest())
+            resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
+            place.check_nodes(options.storage, options.runs_dir, resources.cpus, resources.gpus)
+            if log is None or kept is None:
+                folder = self._make_folder()
+                kept = at_end.enter_context(place.opened(folder, options.storage))
+                slots = min(resources.slots, options.max_concurrent or sys.maxsize)
+                facts = self._facts(folder.name, uri, slots, dataset)  # takes a while, in which a log would be empty
+                log = at_end.enter_context(closing(EventLog(folder / FILE_NAME)))
+                history.apply(log.append("search", **facts))
+                kept.keep_results(wait=False)
+                self.folder = folder
+            return self._search(uri, dataset, resources, log, history, kept)
+
+    def _check_place(self) -> None:
+        options = self.options
+        place.check(options.storage, options.runs_dir)
+        folder = place.root(options.storage, options.runs_dir) / (options.name or "")
+        if options.name and not self.earlier and folder.exists():
+            log = (folder / FILE_NAME).is_file()
+            otherwise = f"go on with it: --resume {options.name}" if log else "remove it: it has no search"
+            raise UserError(f"--name {options.name}: {folder} exists; choose another name, or {otherwise}")
 
     def _make_folder(self) -> Path:
         """The run's folder, by the name asked for, or by one made of task and time that no search has."""
+        from search.provenance import installed
+
+        runs = place.root(self.options.storage, self.options.runs_dir)
         stem = self.options.name or f"{self.task.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = self.options.runs_dir / stem
+        folder = runs / stem
         for number in itertools.count(2):
             try:
                 folder.mkdir()
@@ -129,7 +149,9 @@ class Search:
             except FileExistsError:
                 if self.options.name:
                     raise UserError(f"--name {self.options.name}: {folder} exists; choose another name") from None
-                folder = self.options.runs_dir / f"{stem}-{number}"
+                folder = runs / f"{stem}-{number}"
+        (folder / "conf.yaml").write_bytes(conf.find(self.options.task).read_bytes())
+        (folder / "requirements.txt").write_text(installed(), encoding="utf-8")
         return folder
 
     def _check_tracking(self) -> str:
@@ -139,52 +161,35 @@ class Search:
         tracking.check(uri)
         return uri
 
-    def _search(self, uri: str, dataset: "Dataset") -> int:
-        from search import provenance, references
+    def _search(
+        self, uri: str, dataset: "Dataset", resources: Resources, log: EventLog, history: History, kept: Place
+    ) -> int:
+        from search import references
         from search.budgets import Budgets
         from search.driver import Driver
-        from search.events import FILE_NAME, EventLog
         from search.finish import Finish
-        from search.history import History
         from search.progress import ProgressView
-        from search.proposer import Proposer
         from search.recorder import Recorder
+        from search.removing import Remover
+        from search.retention import Retention
         from search.selection import select
         from trainables.trial import Plan
 
         task, options = self.task, self.options
-        resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
-        accepts = _at_most(task.max_parameters, dataset) if task.max_parameters else None
-        past = [trial for search in self.warm for trial in search.trials]
-        proposer = Proposer(
-            task.space,
-            options.sampler,
-            options.seed,
-            task.references,
-            accepts,
-            past,
-            milestones=task.milestones,
-            metric=task.metric,
-        )
+        proposer = self._proposer(dataset, history)
+        there = {trial.origin for trial in history.trials.values() if trial.apart == "reference"}
         beside = references.to_train(task, options.seed) if options.references else []
-        total = options.num_samples + len(beside)
+        beside = [reference for reference in beside if reference.origin not in there]
+        total = options.num_samples + len(beside) + len(there)
         most = min(options.max_concurrent or total, total)
         slots = min(resources.slots, most)
-        folder = self._make_folder()
-        (folder / "conf.yaml").write_bytes(conf.find(options.task).read_bytes())
-        (folder / "requirements.txt").write_text(provenance.installed(), encoding="utf-8")
-        log, history = EventLog(folder / FILE_NAME), History()
-        history.apply(log.append("search", **self._facts(folder.name, uri, slots, dataset)))
+        folder = kept.folder
+        remover = Remover(kept.storage)
         recorder = Recorder(folder, uri)
         recorder.start()
         progress = ProgressView(history, task, total, slots, top_k=options.top_k, quiet=options.quiet)
         for warning in dataset.warnings:
             print(f"warning: {warning}", file=sys.stderr)
-        progress.say(
-            f"{folder.name}: {total} trials of at most {task.epochs} epochs, {slots} at a time; {dataset.origin}"
-        )
-        for search in self.warm:
-            progress.say(f"warm start: {search}")
         driver = Driver(
             task,
             log,
@@ -195,8 +200,28 @@ class Search:
             top_k=options.top_k,
             beside=beside,
             budgets=Budgets(options.time_budget, options.epoch_budget, options.target, self.session.began),
+            retention=Retention(
+                history,
+                task.metric,
+                top_k=options.top_k,
+                keep=options.keep,
+                budget=options.disk_budget,
+                remove=remover.remove,
+            ),
+            warn=lambda text: progress.say(f"warning: {text}"),
             on_event=progress.update,
         )
+        if self.earlier:
+            driver.resume(command=self.command, options=self._options(), tracking_uri=uri, slots=slots)
+            remover.tidy(history)
+            counts = ", ".join(f"{count} {state}" for state, count in sorted(history.counts().items()))
+            progress.say(f"{folder.name}: goes on with {counts}, to {total} trials, {slots} at a time")
+        else:
+            progress.say(
+                f"{folder.name}: {total} trials of at most {task.epochs} epochs, {slots} at a time; {dataset.origin}"
+            )
+        for search in self.warm:
+            progress.say(f"warm start: {search}")
         plan = Plan(
             epochs=task.epochs,
             patience=task.patience,
@@ -206,15 +231,27 @@ class Search:
             cpus=resources.cpus,
             gpus=resources.gpus,
         )
-        finish = Finish(task, dataset, folder, log, history, recorder, self.session.began, options.register)
+        began, warn = self.session.began, driver.warn
+        finish = Finish(task, dataset, kept, log, history, recorder, began, options.register, warn)
         try:
             with closing(proposer):
-                self.session.train(driver, dataset, plan, folder, most, progress)
-            if selected := select(history.trials.values(), task.metric, options.top_k):
+                self.session.train(driver, dataset, plan, kept, most, progress)
+            if kept.taken:
+                raise UserError(f"{kept.problem}: this command has ended")
+            if driver.stop and driver.stop.by == "disk full":
+                raise OSError(errno.ENOSPC, driver.stop.reason, driver.stop.reason.partition(": ")[0])
+            while selected := select(history.trials.values(), task.metric, options.top_k):
+                if finish.tested(selected):  # by the command that this one goes on from
+                    break
                 progress.say(f"testing {len(selected)} checkpoints")
-                finish.test(selected, "search", resources.cpus, resources.gpus)
-        finally:  # whatever breaks, what is there is written down
-            finish.record(interrupted=self.session.interruptions > 0)
+                if finish.test(selected, "search", resources.cpus, resources.gpus):
+                    break
+        finally:  # whatever breaks, what is there is written down, unless it is for want of room
+            if not remover.finish(history, REMOVAL_SECONDS):
+                problem = remover.problem or "the storage is slow"
+                progress.say(f"warning: not all checkpoints that nothing needs are removed: {problem}")
+            if no_space(sys.exception()) is None:
+                finish.record(interrupted=self.session.interruptions > 0)
         finish.show(json=options.json)
         if driver.failure:
             print(driver.failure.traceback, file=sys.stderr, end="")
@@ -223,13 +260,33 @@ class Search:
             return INTERRUPTED
         return 0 if any(test["chosen"] == "winner" for test in history.tests) else 1
 
+    def _proposer(self, dataset: "Dataset", history: History) -> "Proposer":
+        from search.model_size import at_most
+        from search.proposer import Proposer
+        from search.study import frozen_trials
+
+        task = self.task
+        return Proposer(
+            task.space,
+            self.options.sampler,
+            self.options.seed,
+            task.references,
+            at_most(task.max_parameters, dataset) if task.max_parameters else None,
+            [trial for search in self.warm for trial in search.trials],
+            frozen_trials(history, task.space),
+            milestones=task.milestones,
+            metric=task.metric,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        return {key: str(value) if isinstance(value, Path) else value for key, value in vars(self.options).items()}
+
     def _facts(self, name: str, uri: str, slots: int, dataset: "Dataset") -> dict[str, Any]:
         """What the log says of the search itself."""
         from search.provenance import git_state, installed_versions
 
         assert dataset.test is not None
         commit, dirty = git_state()
-        options = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self.options).items()}
         return {
             "schema_version": 1,
             "id": uuid.uuid4().hex,
@@ -237,7 +294,7 @@ class Search:
             "task": self.task.name,
             "seed": self.options.seed,
             "command": self.command,
-            "options": options,
+            "options": self._options(),
             "slots": slots,
             "warm_starts": [search.facts for search in self.warm],
             "conf": self.task.resolved,
@@ -259,37 +316,6 @@ class Search:
             "git_dirty": dirty,
             "versions": installed_versions(),
         }
-
-
-def _wanted(task: Task, options: Options) -> "Wanted":
-    """Published weights that trials of the search may begin from."""
-    from search.reading import weights_of, weights_of_space
-
-    beside = [reference.config for reference in task.references] if options.references else []
-    return {**weights_of(beside), **weights_of_space(task)}
-
-
-def _at_most(parameters: int, dataset: "Dataset") -> "Callable[[Config], bool]":
-    """Whether a configuration's model has at most so many trainable parameters."""
-    from trainables.models import parameter_count
-    from trainables.recipe import split_settings
-
-    known: dict[str, bool] = {}
-
-    def small_enough(model: str, keywords: dict[str, Any]) -> bool:
-        try:
-            return parameter_count(model, dataset.input_shape, len(dataset.classes), keywords) <= parameters
-        except Exception:  # it can't be built: its trial will say why
-            return True
-
-    def accepts(config: "Config") -> bool:
-        model, keywords, _ = split_settings(config)
-        key = json.dumps([model, keywords])
-        if key not in known:
-            known[key] = small_enough(model, keywords)
-        return known[key]
-
-    return accepts
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Early stopping at rungs, decided asynchronously (ASHA, median rule): pure tables of values by rung."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import numpy as np
 
+from search.history import TrialResult
 from search.task import Task
+from trainables.epoch import cost
 
 Ready = Callable[[int], bool]
 
@@ -41,6 +43,9 @@ class Rungs(Protocol):
 
     def resume(self, trial: int) -> None:
         """Lets a paused trial go on whatever its place."""
+
+    def restore(self, group: str, trial: int, values: Mapping[int, float], *, waits: bool) -> None:
+        """Takes in a trial of a search that goes on: its values by milestone, and whether it waits at the last one."""
 
 
 class Promotion:
@@ -101,6 +106,13 @@ class Promotion:
         """See ``Rungs``."""
         del self._waiting[trial]
 
+    def restore(self, group: str, trial: int, values: Mapping[int, float], *, waits: bool) -> None:
+        """See ``Rungs``."""
+        for milestone, value in values.items():
+            self._values.setdefault((milestone, group), {})[trial] = value
+        if waits:
+            self._waiting[trial] = max(values), group
+
     def _room(self, values: Collection[int]) -> int:
         return len(values) // self.reduction_factor
 
@@ -146,6 +158,26 @@ class Median:
     def resume(self, trial: int) -> None:
         """See ``Rungs``: none is paused."""
         raise KeyError(trial)
+
+    def restore(self, group: str, trial: int, values: Mapping[int, float], *, waits: bool) -> None:
+        """See ``Rungs``."""
+        for milestone, value in values.items():
+            self._values.setdefault((group, milestone), {})[trial] = value
+
+
+def restore(rungs: Rungs, trials: Sequence[TrialResult], metric: str) -> None:
+    """Brings new rungs to where those of a search that goes on were, by its trials that count.
+
+    What a running trial's last rung said of it may not be known: it is to be judged there again.
+    """
+    for trial in trials:
+        judged = {epoch: cost(best, metric) for epoch, best in trial.at_rungs.items()}
+        if trial.state == "running":
+            judged.pop(trial.epochs, None)
+        rungs.restore(trial.model, trial.id, judged, waits=trial.state == "paused")
+    for trial in trials:
+        if trial.state == "converged" and (value := trial.cost(metric)) is not None:
+            rungs.carry(trial.model, trial.id, value)
 
 
 def rungs_of(task: Task) -> Rungs:

@@ -116,6 +116,12 @@ def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, 
         say(f"{name:9} {place}")
 
 
+def disk(facts: Mapping[str, int]) -> str:
+    """``12.3 MB, 10.1 MB of them checkpoints of 5 trials``."""
+    whole, checkpoints = (f"{facts[name] / 1e6:.1f} MB" for name in ("bytes", "checkpoint_bytes"))
+    return f"{whole}, {checkpoints} of them checkpoints of {facts['checkpoints']} trials"
+
+
 def percent(share: float | None) -> str:
     """``1.34 %``, or nothing."""
     return "" if share is None else f"{100 * share:.2f} %"

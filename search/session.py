@@ -19,11 +19,14 @@ from search.task import Task
 if TYPE_CHECKING:
     from datasets import Dataset
     from search.driver import Driver
+    from search.place import Place
     from search.progress import ProgressView
     from search.reading import Wanted
     from trainables.models import State
     from trainables.trial import Plan
 
+_WITHOUT_RAY = "error: Ray has ended; what was reported is kept: --resume NAME goes on with it"
+_SECONDS_BETWEEN_LOOKS = 1.0
 _NOTICE = "stopping: running trials are cancelled, what is there is tested (again: at once)"
 
 
@@ -65,6 +68,9 @@ class Session:
         self.weights: dict[str, State] = {}
         self.began = time.monotonic()
         self.interruptions = 0
+        self._ending = threading.Event()
+        self.said = ""
+        """Of the cluster, when it was joined."""
         self._driver: Driver | None = None
         self._progress: ProgressView | None = None
 
@@ -84,11 +90,13 @@ class Session:
             reading: Future[Dataset] = Future()
             # A daemon: an interrupted download must not keep the command from ending.
             threading.Thread(target=self._read, args=(reading,), daemon=True).start()
-            cluster.connect(self.ray_address)
+            self.said = cluster.connect(self.ray_address)
             dataset = reading.result()
             cluster.check_object_store(cluster.joined_nodes(), dataset.nbytes)
             for number in (signal.SIGINT, signal.SIGTERM):  # only now: Ray's start sets handlers of its own
                 at_end.callback(signal.signal, number, signal.signal(number, self._interrupt))
+            threading.Thread(target=self._end_with_ray, daemon=True).start()
+            at_end.callback(self._ending.set)
             yield dataset
 
     def _read(self, reading: "Future[Dataset]") -> None:
@@ -114,33 +122,49 @@ class Session:
         """What a trial gets of the cluster.
 
         Raises:
-            UserError: no node has as much.
+            UserError: no node has as much, and none that has may join.
         """
         from search import cluster
+        from search.nodes import autoscaler
 
-        nodes = cluster.joined_nodes()
-        gpus = cluster.gpus_for(nodes, gpus)
-        return Resources(cpus, gpus, cluster.slots(nodes, cpus, gpus))
+        nodes, grows = cluster.joined_nodes(), autoscaler()
+        kinds = grows.kinds if grows else ()
+        gpus = cluster.gpus_for([*nodes, *kinds], gpus)
+        return Resources(cpus, gpus, cluster.slots(nodes, cpus, gpus, kinds, grows=grows is not None))
 
     def train(
-        self, driver: "Driver", dataset: "Dataset", plan: "Plan", folder: Path, most: int, progress: "ProgressView"
+        self,
+        driver: "Driver",
+        dataset: "Dataset",
+        plan: "Plan",
+        place: "Place",
+        most: int,
+        progress: "ProgressView",
     ) -> None:
         """Runs the driver's trials, at most so many side by side; whatever breaks, none is left running in the log."""
-        from search import cluster
+        from search import cluster, nodes
         from search.tuning import run_trials
         from trainables.trial import torch_learning
 
+        demand = nodes.Demand(plan.cpus, plan.gpus) if nodes.autoscaler() else None
+
         def slots() -> int:
+            driver.interrupted |= place.taken
             now = min(most, cluster.fitting(cluster.joined_nodes(), plan.cpus, plan.gpus))
             progress.slots = now or progress.slots
+            if demand:
+                to_propose = driver.num_samples - len(driver.history.searched())
+                demand.ask(min(most, to_propose + driver.history.counts().get("running", 0)) - now)
             return now
 
+        if self.said:
+            progress.say(self.said)
         self._driver, self._progress = driver, progress
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
             learning = partial(torch_learning, weights=self.weights)
             on_idle = partial(_prepare_the_end, plan.cpus)
-            run_trials(driver, dataset.blind(), plan, folder, max(1, slots()), learning, slots, on_idle)
+            run_trials(driver, dataset.blind(), plan, place.storage, max(1, slots()), learning, slots, on_idle)
         finally:
             driver.end()
             progress.end()
@@ -153,3 +177,12 @@ class Session:
             raise KeyboardInterrupt
         self._driver.interrupted = True
         self._progress.interrupted(_NOTICE)
+
+    def _end_with_ray(self) -> None:
+        """Where Ray was killed, or got the signal too, the main thread would wait a minute for it, deaf to signals."""
+        from search import cluster
+
+        while not self._ending.wait(_SECONDS_BETWEEN_LOOKS):
+            if cluster.has_died() and not self._ending.is_set():
+                os.write(2, f"{_WITHOUT_RAY}\n".encode())
+                os._exit(INTERRUPTED)

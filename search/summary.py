@@ -26,6 +26,7 @@ def summarise(
     *,
     wall_seconds: float,
     interrupted: bool,
+    folder_bytes: int,
 ) -> dict[str, Any]:
     """The summary of a search, from its history, what MLflow has of it, and what is known of the references.
 
@@ -35,13 +36,15 @@ def summarise(
     ``apart`` is null for a trial that counts, "reference" for a hand-tuned one, "again" for a configuration trained
     again; ``counts``: trials by state; ``ended_by``: all trials, time budget, epoch budget, target, interruption or
     failures; ``busy``: the share of the workers' time that epochs took, from the first one's start to the last
-    proposal's; ``worker_processes``: how many processes ran them. ``test``: one entry a tested checkpoint (``chosen``:
+    proposal's; ``worker_processes``: how many processes ran them; ``damaged_checkpoints``: ``trial`` and ``problem`` of
+    those that could not be read. ``test``: one entry a tested checkpoint (``chosen``:
     winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each fold's model
     alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it has ever been
     trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training them again;
     ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether all trials
     and epochs were found there in the end, how many, and where not all, why and what to run; ``registered``: what the
-    registry has of the winner.
+    registry has of the winner; ``disk``: ``checkpoints``, how many trials keep one, ``checkpoint_bytes``, of all of
+    these together, and ``bytes``, of everything in the run's folder.
     """
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
@@ -59,7 +62,7 @@ def summarise(
         "seed": search["seed"],
         "metric": history.metric,
         "started": search["time"],
-        "wall_seconds": round(sum(end["wall_seconds"] for end in history.ends) + wall_seconds, 3),
+        "wall_seconds": round(history.seconds_spent + wall_seconds, 3),
         "interrupted": interrupted or any(end["interrupted"] for end in history.ends),
         "ended_by": history.stop["by"] if history.stop else "all trials",
         "ended_reason": history.stop["reason"] if history.stop else "",
@@ -71,6 +74,7 @@ def summarise(
         "busy": busy_share(history),
         "worker_processes": len({(w["node"], w["pid"]) for trial in history.trials.values() for w in trial.workers}),
         "worker_deaths": sum(len(trial.deaths) for trial in history.trials.values()),
+        "damaged_checkpoints": history.damages(),
         "test": tests,
         "best": best,
         "references": list(references),
@@ -80,6 +84,11 @@ def summarise(
         "tracking_uri": search["tracking_uri"],
         "experiment": search["experiment"],
         "mlflow": recorded,
+        "disk": {
+            "checkpoints": sum(bool(trial.checkpoints) for trial in history.trials.values()),
+            "checkpoint_bytes": history.checkpoint_bytes,
+            "bytes": folder_bytes,
+        },
     }
 
 

@@ -2,13 +2,18 @@
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from datasets import Dataset, Examples
+from datasets.errors import one_line
+from trainables.epoch import CheckpointError
+from trainables.storage import Storage
+
+_NODES_LOST = 10
+"""So often is an evaluation begun again whose worker dies, with its node as a rule; an exception ends it at once."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +106,25 @@ class Opening:
     """The first one's class probabilities of the test examples, shape (examples, classes)."""
     answers: Answers | None
     """None where nothing was asked aside."""
+    damaged: dict[int, str] = field(default_factory=dict)
+    """By place, what is wrong with checkpoints that cannot be read; where there are any, nothing was evaluated."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the cluster sends back, see ``Opening``."""
+
+    predicted: list[np.ndarray]
+    """Of each checkpoint, class probabilities by fold."""
+    best: bytes
+    answers: Answers | None
+    damaged: dict[int, str]
 
 
 def evaluate(
-    folders: Sequence[str], inputs: np.ndarray, aside: Aside | None, gpus: float
-) -> tuple[list[np.ndarray], bytes, Answers | None]:
-    """Class probabilities by fold of each checkpoint, the first one's file, and what it answers aside.
-
-    Runs in the cluster, in one process.
-    """
+    storage: Storage, checkpoints: Sequence[str], inputs: np.ndarray, aside: Aside | None, gpus: float
+) -> Evaluation:
+    """Evaluates checkpoints of the storage, by name; runs in the cluster, in one process."""
     import torch
 
     from trainables.training import (
@@ -122,20 +137,35 @@ def evaluate(
     )
 
     device = "cuda" if gpus and torch.cuda.is_available() else "cpu"
-    checkpoints = [load_checkpoint(Path(folder) / CHECKPOINT_FILE) for folder in folders]
-    models = [ensemble(checkpoint) for checkpoint in checkpoints]
+    loaded, damaged = [], {}
+    for place, name in enumerate(checkpoints):
+        try:
+            with storage.reading(name) as folder:
+                loaded.append(without_resume_state(load_checkpoint(folder / CHECKPOINT_FILE)))
+        except (CheckpointError, OSError) as error:
+            damaged[place] = one_line(str(error))
+    if damaged:
+        return Evaluation([], b"", None, damaged)
+    models = [ensemble(checkpoint) for checkpoint in loaded]
     best = io.BytesIO()
-    torch.save(without_resume_state(checkpoints[0]), best)
+    torch.save(loaded[0], best)
     predicted = [fold_probabilities(model, inputs, device) for model in models]
-    if aside is None:
-        return predicted, best.getvalue(), None
-    features, logits = last_features(models[0].members[0], aside.validation, device)
-    elsewhere = fold_probabilities(models[0], aside.elsewhere, device).mean(0)
-    return predicted, best.getvalue(), Answers(elsewhere, features, logits.argmax(1))
+    answers = None
+    if aside is not None:
+        features, logits = last_features(models[0].members[0], aside.validation, device)
+        elsewhere = fold_probabilities(models[0], aside.elsewhere, device).mean(0)
+        answers = Answers(elsewhere, features, logits.argmax(1))
+    return Evaluation(predicted, best.getvalue(), answers, {})
 
 
 def open_test_split(
-    dataset: Dataset, folders: Sequence[str], trials: Sequence[int], aside: Aside | None, cpus: float, gpus: float
+    dataset: Dataset,
+    storage: Storage,
+    checkpoints: Sequence[str],
+    trials: Sequence[int],
+    aside: Aside | None,
+    cpus: float,
+    gpus: float,
 ) -> Callable[[], Opening]:
     """Begins to evaluate checkpoints, the first of them also on what it is asked aside, if anything.
 
@@ -148,22 +178,24 @@ def open_test_split(
 
     test = dataset.test
     assert isinstance(test, Examples)
-    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(evaluate)
-    evaluation = remote.remote(list(folders), test.inputs, aside, gpus)
+    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=_NODES_LOST)(evaluate)
+    evaluation = remote.remote(storage, list(checkpoints), test.inputs, aside, gpus)
 
     def opened() -> Opening:
-        predicted, best, answers = ray.get(evaluation)
+        found = ray.get(evaluation)
+        if found.damaged:
+            return Opening([], b"", np.empty(0), None, found.damaged)
         reports = [
             report(trial, by_fold, test.targets, dataset.classes)
-            for trial, by_fold in zip(trials, predicted, strict=True)
+            for trial, by_fold in zip(trials, found.predicted, strict=True)
         ]
-        return Opening(reports, best, predicted[0].mean(0), answers)
+        return Opening(reports, found.best, found.predicted[0].mean(0), found.answers)
 
     return opened
 
 
-def begin_packaging(checkpoint: Path, folder: Path, fit: str, cpus: float) -> Callable[[float], None]:
-    """Begins to package a checkpoint's best weights in the cluster, see ``packaging.package``.
+def begin_packaging(storage: Storage, checkpoint: str, name: str, fit: str, cpus: float) -> Callable[[float], None]:
+    """Begins to package a checkpoint's best weights in the cluster under a name, see ``packaging.package``.
 
     Returns:
         What waits until that has ended, at most so many seconds. A failure is left to whoever misses the folder.
@@ -174,7 +206,10 @@ def begin_packaging(checkpoint: Path, folder: Path, fit: str, cpus: float) -> Ca
         from search.packaging import package
         from trainables.training import CHECKPOINT_FILE, load_checkpoint, without_resume_state
 
-        package(without_resume_state(load_checkpoint(checkpoint / CHECKPOINT_FILE)), folder, fit)
+        with storage.reading(checkpoint) as folder:
+            loaded = without_resume_state(load_checkpoint(folder / CHECKPOINT_FILE))
+        with storage.writing(name) as folder:
+            package(loaded, folder, fit)
 
     ending = ray.remote(num_cpus=cpus, max_retries=0)(packaged).remote()
 

@@ -91,7 +91,7 @@ def _from_here(path: Path) -> Path:
 
 def _check_server(uri: str) -> None:
     try:
-        with _get(f"{uri.rstrip('/')}/health"):
+        with get(f"{uri.rstrip('/')}/health"):
             pass
     except urllib.error.HTTPError as error:
         problem = f"it answers {error.code} {error.reason}"
@@ -111,7 +111,7 @@ def _check_access(uri: str) -> None:
     if os.environ.get("MLFLOW_TRACKING_AUTH") or os.environ.get("MLFLOW_TRACKING_AWS_SIGV4"):
         return  # the client's plugins know how to ask
     try:
-        with _get(f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"):
+        with get(f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"):
             return
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.UNAUTHORIZED and not _CREDENTIALS_FILE.expanduser().exists():
@@ -121,12 +121,14 @@ def _check_access(uri: str) -> None:
             ) from None
         if error.code == http.HTTPStatus.FORBIDDEN:
             reason = error.read(200).decode(errors="replace")
-            raise UserError(f"--tracking-uri {uri}: the server refuses requests ({reason})") from None
+            name = urlsplit(uri).netloc
+            advice = f"; start it with --allowed-hosts {name}" if "host" in reason.lower() else ""
+            raise UserError(f"--tracking-uri {uri}: the server refuses requests ({reason}){advice}") from None
     except (OSError, http.client.HTTPException):
         pass  # it has just answered: the recorder tries for as long as the search takes
 
 
-def _get(url: str) -> http.client.HTTPResponse:
+def get(url: str) -> http.client.HTTPResponse:
     """The answer to a request with the credentials that MLflow's client takes from the environment."""
     request = urllib.request.Request(url)  # noqa: S310 - http(s) only
     user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD"))

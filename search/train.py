@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(arguments: Sequence[str]) -> int:
     options = Options(**vars(parser().parse_args(arguments)))
-    from search import results, tracking
+    from search import place, results, tracking
     from search.driver import Beside, Driver
     from search.events import FILE_NAME, EventLog
     from search.finish import Finish
@@ -82,7 +82,7 @@ def _train(arguments: Sequence[str]) -> int:
         session = Session(
             task, options.data_root, options.ray_address, weights_of([trial.config]), facts["tracking_uri"]
         )
-        with session.opened() as dataset:
+        with place.opened(folder, facts["options"].get("storage")) as kept, session.opened() as dataset:
             if dataset.digest() != facts["dataset_digest"]:
                 raise UserError(
                     f"{options.name}: the data of {task.name} ({dataset.origin}) are not those it was searched on; "
@@ -104,9 +104,9 @@ def _train(arguments: Sequence[str]) -> int:
                 cpus=resources.cpus,
                 gpus=resources.gpus,
             )
-            finish = Finish(task, dataset, folder, log, history, recorder, session.began)
+            finish = Finish(task, dataset, kept, log, history, recorder, session.began)
             try:
-                session.train(driver, dataset, plan, folder, 1, progress)
+                session.train(driver, dataset, plan, kept, 1, progress)
                 trained = history.trials.get(number)
                 if trained and trained.checkpoint:
                     progress.say("testing 1 checkpoint")

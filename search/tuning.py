@@ -1,8 +1,7 @@
 """Runs a search's trials with Ray Tune. The classes here only translate between Ray's interfaces and the ``Driver``."""
 
-import shutil
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,18 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from datasets import Dataset
+from search import leftovers, nodes
 from search.driver import Driver
-from trainables.trial import TRIALS_FOLDER, MakeLearning, Plan, run_trial, torch_learning
+from search.history import TrialResult
+from trainables.storage import TRIALS_FOLDER, Storage
+from trainables.trial import MakeLearning, Plan, run_trial, torch_learning
 
 WORKER_DEATHS = 3
-"""A trial is started again from its checkpoint after so many deaths of its worker, not more."""
+"""A trial is started again from its checkpoint after so many deaths of its worker, not more.
+
+Those that die with their node do not count: a node may be lent until somebody else wants it.
+"""
+_NODE_LEFT = "its node left the cluster"
 _SECONDS_BETWEEN_LOOKS = 5.0
 
 
@@ -27,7 +33,7 @@ def run_trials(
     driver: Driver,
     dataset: Dataset,
     plan: Plan,
-    run_folder: Path,
+    storage: Storage,
     slots: int,
     make_learning: MakeLearning = torch_learning,
     slots_now: Callable[[], int] | None = None,
@@ -39,32 +45,31 @@ def run_trials(
     ``on_idle`` is called once, when a worker first has nothing to do.
     """
     assert dataset.test is None, "trials never see the test split"
-    run_folder = run_folder.resolve()
-    (run_folder / TRIALS_FOLDER).mkdir(exist_ok=True)
-    workers = _Workers(driver, run_folder)
+    workers = _Workers(driver)
     limiter = ConcurrencyLimiter(_Proposals(driver, on_idle), max_concurrent=slots)
     trainable = tune.with_parameters(
-        run_trial, dataset=dataset, plan=plan, run_folder=run_folder, make_learning=make_learning
+        run_trial, dataset=dataset, plan=plan, storage=storage, make_learning=make_learning
     )
-    tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": plan.cpus, "gpu": plan.gpus}),
-        tune_config=tune.TuneConfig(
-            num_samples=-1,
-            reuse_actors=True,
-            search_alg=limiter,
-            scheduler=_AtRungs(driver, workers),
-            trial_dirname_creator=_folder_name,
-        ),
-        run_config=tune.RunConfig(
-            name=TRIALS_FOLDER,
-            storage_path=str(run_folder),
-            stop=_FirstReader(driver, workers, limiter, slots_now),
-            callbacks=[workers],
-            failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
-            verbose=0,
-        ),
-    )
-    tuner.fit()
+    with leftovers.scratch() as scratch:  # what Tune writes nobody reads
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": plan.cpus, "gpu": plan.gpus}),
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                reuse_actors=True,
+                search_alg=limiter,
+                scheduler=_AtRungs(driver, workers),
+                trial_dirname_creator=_folder_name,
+            ),
+            run_config=tune.RunConfig(
+                name=TRIALS_FOLDER,
+                storage_path=str(scratch),
+                stop=_FirstReader(driver, workers, limiter, slots_now),
+                callbacks=[workers],
+                failure_config=tune.FailureConfig(max_failures=WORKER_DEATHS),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
 
 
 def _folder_name(trial: Trial) -> str:
@@ -83,23 +88,30 @@ class _Proposals(Searcher):
         super().__init__(metric="value", mode="min")
         self.driver, self.on_idle = driver, on_idle
         self.idle = False
-        self.numbers: dict[str, int] = {}
+        self.proposals: dict[str, dict[str, Any]] = {}
         self.stays: Counter[int] = Counter()
+        self.again: deque[dict[str, Any]] = deque()
+        """What Tune has given up, and we have not."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        proposal = self.driver.propose()
+        proposal = self.again.popleft() if self.again and not self.driver.stopping else self.driver.propose()
         if proposal is None:
             if not self.idle:
                 self.idle = True
                 self.on_idle()
             return str(Searcher.FINISHED) if self.driver.finished else None
-        number = self.numbers[trial_id] = proposal["trial"]
-        proposal["stay"] = self.stays[number]
-        self.stays[number] += 1
+        self.proposals[trial_id] = proposal
+        proposal["stay"] = self.stays[proposal["trial"]]
+        self.stays[proposal["trial"]] += 1
         return proposal
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        number = self.numbers.pop(trial_id)
+        proposal = self.proposals.pop(trial_id)
+        number = proposal["trial"]
+        trial = self.driver.history.trials[number]
+        if error and trial.state == "running" and trial.deaths and _tries_left(trial) >= 0:
+            self.again.append(proposal | {"checkpoints": self.driver.checkpoints(number)})
+            return
         if error:
             self.driver.lost(number)
         self.driver.left(number)
@@ -111,6 +123,11 @@ class _Proposals(Searcher):
         """Nothing: the event log has it all."""
 
 
+def _tries_left(trial: TrialResult) -> int:
+    """How many more deaths of its worker it may have; negative where it has had too many."""
+    return WORKER_DEATHS - sum(not death.startswith(_NODE_LEFT) for death in trial.deaths)
+
+
 def _what_happened(trial: Trial) -> str:
     """What ended a trial's worker, in one line, from the file that Tune wrote."""
     file = trial.pickled_error_file
@@ -119,17 +136,19 @@ def _what_happened(trial: Trial) -> str:
     error = ray.cloudpickle.loads(Path(file).read_bytes())
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "running low on memory" in str(error):
         return "OutOfMemoryError: its node ran low on memory"
-    if isinstance(error, ray.exceptions.ActorDiedError):
+    if isinstance(error, ray.exceptions.RayActorError) and (why := nodes.left(error)) is not None:
+        return f"{_NODE_LEFT} ({why})"
+    if isinstance(error, ray.exceptions.RayActorError):
         return "its process ended unexpectedly"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else ''}"
 
 
 class _Workers(Callback):
-    """Ends workers that can't be asked to stop; leaves a trial off its worker one checkpoint."""
+    """Ends workers that can't be asked to stop."""
 
-    def __init__(self, driver: Driver, run_folder: Path) -> None:
-        self.driver, self.run_folder = driver, run_folder
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
         self.running: dict[str, Trial] = {}
         self.heard: dict[str, float] = {}
         """When each running trial was last heard of."""
@@ -150,11 +169,6 @@ class _Workers(Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         self.running.pop(trial.trial_id, None)
-        number = trial.config["trial"]
-        newest = self.driver.history.trials[number].checkpoint
-        for checkpoint in (self.run_folder / TRIALS_FOLDER / f"{number:05d}").glob("checkpoint_*"):
-            if checkpoint != self.run_folder / (newest or ""):
-                shutil.rmtree(checkpoint)
         # Tune's statistics of each number that was reported, which nobody reads: half of what a trial leaves in memory.
         trial.run_metadata.metric_analysis.clear()
         trial.run_metadata.metric_n_steps.clear()
@@ -190,6 +204,7 @@ class _FirstReader(Stopper):
         self, driver: Driver, workers: _Workers, limiter: ConcurrencyLimiter, slots_now: Callable[[], int] | None
     ) -> None:
         self.driver, self.workers, self.limiter, self.slots_now = driver, workers, limiter, slots_now
+        self.slots = limiter.max_concurrent
         self.looked = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -198,10 +213,7 @@ class _FirstReader(Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         (message,) = result["message"]
-        ends = self.driver.report(message)
-        if "checkpoint" in message:
-            self.driver.checkpoint(message["trial"], message["checkpoint"], message["best"])
-        return ends
+        return self.driver.report(message)
 
     def stop_all(self) -> bool:
         if self.driver.stopping:
@@ -213,10 +225,12 @@ class _FirstReader(Stopper):
         return self.driver.stopping
 
     def _follow_slots(self) -> None:
-        slots = self.slots_now() if self.slots_now else self.limiter.max_concurrent
-        if slots and slots != self.limiter.max_concurrent:
-            self.limiter.set_max_concurrency(slots)
+        slots = self.slots_now() if self.slots_now else self.slots
+        if slots != self.slots:
+            self.slots = slots
             self.driver.slots_changed(slots)
+            if slots:
+                self.limiter.set_max_concurrency(slots)
 
 
 class _AtRungs(FIFOScheduler):
@@ -237,9 +251,11 @@ class _AtRungs(FIFOScheduler):
         return str(TrialScheduler.STOP if self.driver.judge(*result["message"]) else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        if checkpoint := self.driver.history.trials[trial.config["trial"]].checkpoint:
-            trial.set_config(trial.config | {"checkpoint": checkpoint})
+        trial.set_config(trial.config | {"checkpoints": self.driver.checkpoints(trial.config["trial"])})
+        tune_controller._resetting_trials.discard(trial)  # or it would wait for this worker for ever
         if trial.trial_id in self.workers.hung:
             self.workers.hung.remove(trial.trial_id)  # noted when it was found to hang
         else:
             self.driver.worker_died(trial.config["trial"], _what_happened(trial))
+        ours = self.driver.history.trials[trial.config["trial"]]
+        trial.max_failures = max(0, trial.num_failures + _tries_left(ours))

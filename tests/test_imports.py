@@ -73,13 +73,20 @@ def test_nothing_imports_a_command_that_calls_a_later_package():
 
 
 OPTUNA = {f"search/{name}.py" for name in ("proposer", "thompson", "importance", "study")}
-RAY = {"trainables/trial.py", *(f"search/{name}.py" for name in ("tuning", "cluster", "testing", "run"))}
+RAY = {
+    "trainables/trial.py",
+    *(
+        f"search/{name}.py"
+        for name in ("tuning", "cluster", "nodes", "shipping", "testing", "run", "checks/machine", "checks/nodes")
+    ),
+}
 
 
 @pytest.mark.parametrize(
     ("package", "allowed", "types_too"),
     [
         ("ray", RAY, True),
+        ("pyarrow", {"trainables/object_store.py", "search/checks/on_node.py"}, True),
         ("mlflow", {"search/recorder.py", "search/served.py"}, True),
         ("optuna", OPTUNA | {"search/space.py", "search/warm_start.py"}, True),
         ("optuna", OPTUNA, False),

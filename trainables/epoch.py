@@ -4,14 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from datasets.errors import UserError
+
 Metric = Literal["val_loss", "val_error", "val_f1"]
 METRICS: tuple[str, ...] = get_args(Metric)
+CHECKPOINTS_KEPT = 2
+"""Of each trial: where the newest is damaged, the one before serves."""
 _SCORES = ("val_f1",)
 """More of these is better, up to 1."""
 
 
 class DivergedError(ArithmeticError):
     """The training or validation loss is not finite."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint cannot be read: it is cut off, or is none."""
 
 
 @dataclass(frozen=True)

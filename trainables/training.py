@@ -1,6 +1,8 @@
 """Trains one configuration on all folds in step: a generator of epochs, with checkpoints to go on from."""
 
+import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 from torch import nn
 
 from datasets import Dataset
-from trainables.epoch import Epoch, Metric
+from trainables.epoch import CheckpointError, Epoch, Metric
 from trainables.learner import Learner, predict_logits
 from trainables.models import Ensemble, State, build
 from trainables.recipe import split_settings
@@ -118,10 +120,15 @@ class Training:
 
     def save(self, folder: Path) -> None:
         """Writes the checkpoint into a folder."""
-        torch.save(self.checkpoint(), folder / CHECKPOINT_FILE)
+        with (folder / CHECKPOINT_FILE).open("wb") as file:  # torch's own would not say that the disk is full
+            torch.save(self.checkpoint(), file)
 
     def restore(self, folder: Path) -> None:
-        """Goes on from a saved checkpoint with the figures of a training that never stopped (bitwise on the CPU)."""
+        """Goes on from a saved checkpoint with the figures of a training that never stopped (bitwise on the CPU).
+
+        Raises:
+            CheckpointError: it is damaged; nothing has changed.
+        """
         checkpoint = load_checkpoint(folder / CHECKPOINT_FILE)
         self.index = checkpoint["index"]
         for learner, state in zip(self.learners, checkpoint["folds"], strict=True):
@@ -145,8 +152,19 @@ def on_device(array: np.ndarray, device: str) -> torch.Tensor:
 
 
 def load_checkpoint(path: Path, device: str = "cpu") -> dict[str, Any]:
-    """What ``Training.checkpoint()`` gave, read without running any code from the file."""
-    checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    """What ``Training.checkpoint()`` gave, read without running any code from the file.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:  # torch does not look at the checksums that it writes
+            damaged = file.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: is damaged ({str(error).partition(chr(10))[0]})") from None
     return checkpoint
 
 

@@ -1,12 +1,11 @@
 """One trial as a Ray Tune function: trains, reports at the milestones and about once a second, ends with its fate."""
 
 import os
-import shutil
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +14,9 @@ import numpy as np
 from ray import tune
 
 from datasets import Dataset
-from trainables.epoch import DivergedError, Epoch, Metric, cost
-
-TRIALS_FOLDER = "trials"
-"""In the run's folder; has a folder for each trial with its checkpoints."""
-_CHECKPOINTS_KEPT = 2
+from datasets.errors import no_space
+from trainables.epoch import CHECKPOINTS_KEPT, CheckpointError, DivergedError, Epoch, Metric, cost
+from trainables.storage import Storage, checkpoint_number, trial_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +62,11 @@ class Learning(Protocol):
         """Writes a checkpoint."""
 
     def restore(self, folder: Path) -> None:
-        """Goes on from a checkpoint."""
+        """Goes on from a checkpoint.
+
+        Raises:
+            CheckpointError: it is damaged; nothing has changed.
+        """
 
 
 class MakeLearning(Protocol):
@@ -111,28 +112,29 @@ def run_trial(
     *,
     dataset: Dataset,
     plan: Plan,
-    run_folder: Path,
+    storage: Storage,
     make_learning: MakeLearning = torch_learning,
 ) -> None:
     """The trainable.
 
     ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings); for one that is trained to an end of
-    its own also ``epochs`` and ``patience``, for one that goes on after a pause, or the death of its worker, its
-    ``checkpoint``, a path in the run's folder, which every node sees.
+    its own also ``epochs`` and ``patience``, for one that goes on after a pause, or the death of its worker, its last
+    ``checkpoints``, names in the storage, the newest last. It goes on from the newest that can be read, if any. One
+    whose checkpoints are gone has the number of its ``next_checkpoint``: what removes the old ones may still be at it.
 
     Each report holds the epochs since the last one, the best so far, and in the last one how the trial ended. Only a
     death of the process is left to Ray to retry; every exception is an ending of this trial. A report names the
-    checkpoint that was written with it: one of Ray's own would cost the driver as much again as the report.
+    checkpoint that was written with it, and its size: one of Ray's own would cost the driver as much again as the
+    report.
     """
     own = {name: config[name] for name in ("epochs", "patience") if name in config}
     plan = replace(plan, **own, milestones=()) if own else plan
-    checkpoint = run_folder / config["checkpoint"] if "checkpoint" in config else None
-    reports = _Reports(config["trial"], plan, run_folder, checkpoint)
+    kept, following = config.get("checkpoints", ()), config.get("next_checkpoint", 0)
+    reports = _Reports(config["trial"], plan, storage, kept, following)
     learning = None
     try:
-        learning = make_learning(dataset, config["config"], plan, config["seed"])
-        if checkpoint:
-            learning.restore(checkpoint)
+        storage.check()
+        learning = reports.restored(lambda: make_learning(dataset, config["config"], plan, config["seed"]))
         for epoch in learning:
             reports.epoch(epoch, learning)
     except Exception as error:
@@ -145,19 +147,34 @@ def run_trial(
 class _Reports:
     """Gathers epochs until a report is due, and writes checkpoints."""
 
-    def __init__(self, trial: int, plan: Plan, run_folder: Path, checkpoint: Path | None) -> None:
-        """``checkpoint``: what the trial goes on from. Others that it left came to no report."""
-        self.trial, self.plan, self.run_folder = trial, plan, run_folder
-        self.folder = run_folder / TRIALS_FOLDER / f"{trial:05d}"
-        self.kept = [checkpoint] if checkpoint else []
-        for left in self.folder.glob("checkpoint_*"):
-            if left not in self.kept:
-                shutil.rmtree(left)
+    def __init__(self, trial: int, plan: Plan, storage: Storage, checkpoints: Sequence[str], following: int) -> None:
+        """``checkpoints``: what the trial can go on from, the newest last; ``following``: where it has none, the number
+        of its next one.
+        """
+        self.trial, self.plan, self.storage = trial, plan, storage
+        self.folder = trial_folder(trial)
+        self.kept = list(checkpoints)
+        self.following = checkpoint_number(self.kept[-1]) + 1 if self.kept else following
+        self.damaged: dict[str, str] = {}
         self.epochs: list[dict[str, Any]] = []
         self.new_best = False
         self.reported = self.saved = time.monotonic()
         self.examples = 0
         self.worker: dict[str, Any] | None = {"node": socket.gethostname(), "pid": os.getpid(), "gpus": plan.gpus}
+
+    def restored(self, make: Callable[[], Learning]) -> Learning:
+        """A learning that goes on from the newest checkpoint that can be read, or begins where none can."""
+        learning = make()
+        while self.kept:
+            try:
+                with self.storage.reading(self.kept[-1]) as folder:
+                    learning.restore(folder)
+                break
+            except (CheckpointError, OSError) as error:
+                self.damaged[self.kept.pop()] = str(error).partition("\n")[0]
+        for left in set(self.storage.names(self.folder)) - set(self.kept):  # damaged, or of no report
+            self.storage.remove(left)
+        return learning
 
     def epoch(self, epoch: Epoch, learning: Learning) -> None:
         self.epochs.append(asdict(epoch))
@@ -186,6 +203,7 @@ class _Reports:
             "epochs": self.epochs,
             "worker": self.worker and self.worker | {"device": _device(self.plan)},
             "parameters": None if learning is None else learning.parameters,
+            "damaged": self.damaged,
             "ending": None,
             **fate,
         }
@@ -196,27 +214,28 @@ class _Reports:
             message["used"] = {"examples": learning.examples_trained - self.examples, **_gpu_memory(self.plan)}
             self.examples = learning.examples_trained
         if save and learning is not None:
-            message["checkpoint"] = self._checkpoint(learning)
+            message["checkpoint"], message["bytes"] = self._checkpoint(learning)
         # In a list: of each number in a dictionary Tune would keep statistics.
         tune.report({"message": [message], "done": bool(message["ending"])})
-        self.epochs, self.worker, self.reported = [], None, time.monotonic()
+        self.epochs, self.worker, self.damaged, self.reported = [], None, {}, time.monotonic()
         if save:
             self.new_best, self.saved = False, self.reported
 
-    def _checkpoint(self, learning: Learning) -> str:
-        """Writes one, whole or not at all, and removes those before the last two; the driver knows of the last."""
-        number = int(self.kept[-1].name.rpartition("_")[2]) + 1 if self.kept else 0
-        whole = self.folder / f"checkpoint_{number:06d}"
-        self.folder.mkdir(exist_ok=True)  # not its parents: a node that does not see the run's folder must say so
-        partial = whole.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        learning.save(partial)
-        partial.rename(whole)
-        self.kept.append(whole)
-        while len(self.kept) > _CHECKPOINTS_KEPT:
-            shutil.rmtree(self.kept.pop(0))
-        return str(whole.relative_to(self.run_folder))
+    def _checkpoint(self, learning: Learning) -> tuple[str, int]:
+        """Writes one, whole or not at all, and removes those before the last two; the driver knows of the last.
+
+        Returns:
+            Its name, and its size in bytes.
+        """
+        name = f"{self.folder}/checkpoint_{self.following:06d}"
+        with self.storage.writing(name) as folder:
+            learning.save(folder)
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        self.following += 1
+        self.kept.append(name)
+        while len(self.kept) > CHECKPOINTS_KEPT:
+            self.storage.remove(self.kept.pop(0))
+        return name, size
 
 
 def _device(plan: Plan) -> str:
@@ -237,6 +256,8 @@ def _fate(error: Exception) -> dict[str, str]:
     """How an exception ends a trial: ``ending`` and ``reason``, and the traceback of one that was not expected."""
     if isinstance(error, DivergedError):
         return {"ending": "diverged", "reason": str(error)}
+    if full := no_space(error):
+        return {"ending": "full", "reason": f"{full.filename or socket.gethostname()}: no space left"}
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, not imported here
         return {"ending": "oom", "reason": str(error).partition("\n")[0] or type(error).__name__}
     frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -17,7 +17,10 @@ from trainables.trial import Plan, torch_learning
 
 
 class ClosedForm:
-    """Validation loss ``level + 1 / epoch``, of error and lack of F1 a tenth; ``fate`` says what is ``at`` an epoch."""
+    """Validation loss ``level + 1 / epoch``, of error and lack of F1 a tenth; ``fate`` says what is ``at`` an epoch.
+
+    Each epoch takes ``seconds``, asleep.
+    """
 
     def __init__(self, config: dict[str, Any], plan: Plan) -> None:
         self.config, self.plan = config, plan
@@ -26,6 +29,7 @@ class ClosedForm:
     def __iter__(self) -> Iterator[Epoch]:
         while self.index < self.plan.epochs and not self.converged:
             self.index += 1
+            time.sleep(self.config.get("seconds", 0.0))
             self._meet_fate()
             loss = self.config.get("level", 1.0) + 1 / min(self.index, self.config.get("flat_after", self.index))
             epoch = Epoch(self.index, loss, loss / 10, loss, loss / 10, 1 - loss / 10, 0.001, 0.1)

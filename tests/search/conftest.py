@@ -1,11 +1,15 @@
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conf_document import DOCUMENT, dump
+from doctoring import NO_GPU, Found, with_free, with_gpus
 from tracking_server import TrackingServer
 
 from search import conf
@@ -51,6 +55,7 @@ def make_driver(tmp_path: Path, make: Any) -> Iterator[Any]:
     from search.driver import Driver
     from search.events import EventLog
     from search.history import History
+    from search.retention import Retention
 
     logs = []
 
@@ -69,6 +74,9 @@ def make_driver(tmp_path: Path, make: Any) -> Iterator[Any]:
         task = task or conf.load("digits", {"epochs": epochs, "grace": grace, "metric": metric}, [])
         history = History()
         history.search = {"milestones": list(task.milestones)}
+        if "keep" in more:
+            books = {name: more.pop(name) for name in ("keep", "budget", "remove") if name in more}
+            more["retention"] = Retention(history, task.metric, top_k=more.get("top_k", 1), **books)
         return Driver(task, logs[-1], history, proposer, num_samples=len(configs or "123"), seed=0, **more)
 
     yield driver
@@ -102,3 +110,30 @@ def registered(store: str, tmp_path_factory: pytest.TempPathFactory) -> Champion
     outcome = register(folder, store, record(folder, store), "auto")
     assert outcome.line == "digits version 1, champion (the first)"
     return Champion(folder, store)
+
+
+@pytest.fixture
+def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Calls the command in a folder of its own, on a machine with room, without GPUs and other people's processes."""
+    from search.checks import machine, packages
+    from search.doctor import main
+
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "DATA_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "processes", dict)
+    monkeypatch.setattr(machine, "ray_folder", lambda: tmp_path / "ray")
+    monkeypatch.setattr(machine, "object_store", lambda: 10**9)
+    for name, size in {"common.utils.get_system_memory": 1e10, "private.utils.get_used_memory": 1e9,
+                       "private.utils.get_shared_memory_bytes": 5e9}.items():  # fmt: skip
+        monkeypatch.setattr(f"ray._{name}", partial(float, size))
+    monkeypatch.setattr(packages, "pins", lambda: {"torch": version("torch").partition("+")[0]})
+    with_free(monkeypatch, 5e11, 1e12)
+    with_gpus(monkeypatch, NO_GPU, 0)
+
+    def call(*arguments: str, code: int) -> Found:
+        assert main([*arguments, "--json"]) == code
+        lines = json.loads(capsys.readouterr().out)
+        return [(line["check"], line["level"], line["what"], line["mend"]) for line in lines]
+
+    return call

@@ -15,8 +15,8 @@ class PastSearch:
         self.events: list[Event] = []
         self._trials = 0
         self._append("search", name=name, id=f"the id of {name}", task=task.name, metric=task.metric,
-                     conf=task.resolved, milestones=list(task.milestones), dataset_origin="there",
-                     **{"dataset_digest": "abc", **facts})  # fmt: skip
+                     milestones=list(task.milestones), dataset_origin="there",
+                     **{"dataset_digest": "abc", "conf": task.resolved, **facts})  # fmt: skip
 
     def _append(self, event: str, **fields: Any) -> None:
         self.events.append({"event": event, "time": 1e9 + len(self.events), **fields})

@@ -31,6 +31,15 @@ def test_a_trial_that_fits_on_no_node_is_one_line():
     )
 
 
+@pytest.mark.parametrize(("kinds", "grows"), [([LARGE], True), ([], True)])
+def test_a_node_that_may_join_is_waited_for(kinds, grows):
+    assert slots([SMALL], 1, 0.5, kinds, grows=grows) == 1
+
+
+def test_a_trial_that_fits_on_no_node_that_may_join_is_one_line():
+    assert "the largest have 8 CPUs and 2 GPUs" in message_of(slots, [SMALL], 16, 0, [LARGE], grows=True)
+
+
 @pytest.mark.parametrize(
     ("nodes", "asked", "gpus"), [([SMALL], None, 0), ([SMALL, LARGE], None, 1), ([SMALL], 0.5, 0.5)]
 )

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 from driving import MakeDriver, leave, message, pass_on
 
-from search import conf
+from search import conf, events
 from search.driver import Driver
 from search.endings import told
 from search.history import State
@@ -27,7 +27,7 @@ def test_a_trial_pauses_at_its_rung_and_goes_on_before_anything_new(make_driver:
     trial = driver.history.trials[0]
     assert (trial.state, trial.reason) == ("paused", "rung 3: place 1 of 1, where 0 may go on")
     on = driver.propose()
-    assert (on["trial"], on["checkpoint"], on["seed"]) == (0, "trials/00000/checkpoint_000000", trial.seed)
+    assert (on["trial"], on["checkpoints"], on["seed"]) == (0, ["trials/00000/checkpoint_000000"], trial.seed)
     assert (trial.state, trial.reason) == ("running", "")
     assert [driver.propose()["trial"] for _ in range(2)] == [4, 5]
     states = [state for state, _ in driver.proposer.seen[0]]
@@ -181,3 +181,26 @@ def test_a_killed_search_that_is_opened_for_something_else_ends_its_paused_trial
     driver.end()
     (trial,) = driver.history.trials.values()
     assert (trial.state, trial.reason) == ("pruned", "rung 3: place 1 of 1, where 0 may go on")
+
+
+def test_a_checkpoint_is_in_the_log_before_the_ending_that_nobody_goes_on_after(make_driver: MakeDriver) -> None:
+    driver = make_driver([{}])
+    driver.propose()
+    driver.report(message(0, [1, 2], 0.4, "completed", checkpoint="trials/00000/checkpoint_000000", bytes=7))
+    kinds = [event["event"] for event in events.read(driver.log.path)]
+    assert kinds == ["proposal", "report", "checkpoint", "ending"]
+
+
+def test_damaged_checkpoints_are_told_with_what_the_trial_went_on_from(make_driver: MakeDriver) -> None:
+    said: list[str] = []
+    driver = make_driver([{}], warn=said.append)
+    driver.propose()
+    for number in range(2):
+        driver.report(message(0, [number + 1], 0.4, checkpoint=f"c{number}", bytes=7))
+    driver.report(message(0, [3], 0.4, damaged={"c1": "c1: is damaged (cut off)"}))
+    driver.report(message(0, [4], 0.4, damaged={"c0": "c0: is damaged (cut off)"}))
+    assert said == [
+        "trial 0 went on from c0: c1: is damaged (cut off)",
+        "trial 0 began again: c0: is damaged (cut off)",
+    ]
+    assert [damage["trial"] for damage in driver.history.damages()] == [0, 0]

@@ -269,11 +269,11 @@ def test_what_was_tested_comes_once_in_the_order_of_its_part():
             opened(2, "mlp", "family"),
             opened(0, "mlp", "winner", error=0.25),
             opened(4, "mlp", "again", opening=2),
-            opened(0, "mlp", None, error=0.5, opening=2),
+            opened(0, "mlp", "winner", error=0.5, opening=2),
         ]
     )
     assert [(trial.id, test["error"]) for trial, test in columns(history)] == [
-        (0, 0.25),
+        (0, 0.5),
         (2, 0.05),
         (3, 0.05),
         (1, 0.05),

@@ -56,10 +56,24 @@ def test_the_summary_keeps_its_contract(summary: dict[str, Any]) -> None:
     assert set(summary["best"]) >= {"trial", "model", "val_loss", "val_error", "val_f1", "test_error", "config"}
     assert (summary["name"], summary["task"], summary["seed"], summary["confirmed"]) == ("small", "digits", 3, None)
     assert len(summary["trials"]) == sum(summary["counts"].values()) == 7
+    assert summary["disk"]["bytes"] > summary["disk"]["checkpoint_bytes"] > 0
     assert [trial["apart"] for trial in summary["trials"]] == ["reference"] * 2 + [None] * 5
     assert (summary["ended_by"], summary["ended_reason"]) == ("all trials", "")
     assert 0 < summary["busy"] <= 1
     assert summary["command"].startswith("python -m search.run digits --num-samples 5")
+
+
+@pytest.mark.slow
+def test_the_folder_of_trials_has_what_the_log_says_and_the_summary_counts(
+    finished: Path, summary: dict[str, Any]
+) -> None:
+    folder = finished / "small"
+    trials = History(events.read(folder / events.FILE_NAME)).trials.values()
+    there = {str(path.relative_to(folder)) for path in (folder / "trials").glob("*/*")}
+    assert there == {path for trial in trials for path, _ in trial.checkpoints}
+    size = sum(file.stat().st_size for file in (folder / "trials").rglob("*.pt"))
+    keeping = sum(bool(trial.checkpoints) for trial in trials)
+    assert (summary["disk"]["checkpoints"], summary["disk"]["checkpoint_bytes"]) == (keeping, size)
 
 
 @pytest.mark.slow
@@ -203,7 +217,9 @@ def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("interrupt", ["Ctrl-C in a terminal", "SIGTERM to the command"])
+@pytest.mark.parametrize(
+    "interrupt", ["Ctrl-C in a terminal", "SIGTERM to the command", "SIGTERM to its process group"]
+)
 def test_interrupted_once_it_cancels_tests_and_reports_what_is_there(interrupt: str, tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -232,7 +248,7 @@ def test_interrupted_once_it_cancels_tests_and_reports_what_is_there(interrupt: 
     if interrupt == "SIGTERM to the command":
         process.terminate()
     else:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT if interrupt == "Ctrl-C in a terminal" else signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     said = (tmp_path / "err").read_text()
     assert process.returncode == 130, said

@@ -102,3 +102,8 @@ def test_folds_budgets_warnings_and_broken_trials_are_said() -> None:
 
 def test_nothing_tested_is_said() -> None:
     assert "No trial left a checkpoint: nothing was tested.\n" in said()
+
+
+def test_what_the_disk_has_is_said_in_few_words() -> None:
+    facts = {"checkpoints": 5, "checkpoint_bytes": 1_250_000, "bytes": 12_000_000}
+    assert screen.disk(facts) == "12.0 MB, 1.2 MB of them checkpoints of 5 trials"

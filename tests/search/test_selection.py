@@ -9,7 +9,8 @@ def trial(
 ) -> TrialResult:
     """A trial by hand; without ``val_loss`` one that left no checkpoint."""
     worth = None if val_loss is None else {"val_loss": val_loss, "val_error": val_error, "val_f1": val_f1, "index": 3}
-    return TrialResult(number, {"model": model}, seed=0, proposed=0.0, checkpoint_best=worth, best=worth, **fields)
+    there = [(f"trials/{number}", worth)] if worth else []
+    return TrialResult(number, {"model": model}, seed=0, proposed=0.0, checkpoints=there, best=worth, **fields)
 
 
 def chosen(rows, metric="val_loss", top_k=1):
@@ -96,7 +97,6 @@ def test_what_was_trained_beside_the_search_is_never_chosen_however_good_and_ref
         trial(2, "mlp", 0.02, apart="again"),
         trial(3, "cnn", None, apart="reference"),
     ]
-    rows[0].checkpoint = "trials/00000/checkpoint_000000"
     assert chosen(rows, top_k=9) == [(1, "winner"), (0, "reference")]
     assert best_so_far(rows, "val_loss") is rows[1]
     assert chosen(rows[:1]) == [(0, "reference")], "without a trial that counts there is no winner"

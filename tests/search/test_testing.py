@@ -1,4 +1,3 @@
-import io
 import math
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.metrics import f1_score, log_loss
 from datasets import Dataset, Fold, digits
 from search.testing import Aside, evaluate, report
 from trainables.learner import macro_f1
+from trainables.storage import SharedFolder
 from trainables.training import Training, ensemble, fold_probabilities, last_features, load_checkpoint
 
 # Six examples of three classes by hand: the predictions are 0, 1, 1, 1, 0, 0; nothing is taken for a "c".
@@ -113,21 +113,33 @@ def test_only_the_first_checkpoint_is_asked_aside_and_its_first_fold_for_feature
     development = digits.load(tmp_path).development
     folds = (Fold(np.arange(40), np.arange(40, 60)), Fold(np.arange(20, 60), np.arange(20)))
     dataset = Dataset("digits", tuple("0123456789"), development, folds, None)
-    folders = [tmp_path / name for name in ("first", "second")]
+    storage, names = SharedFolder(tmp_path), ["first", "second"]
+    folders = [tmp_path / name for name in names]
     for folder, width in zip(folders, (12, 7), strict=True):
         folder.mkdir()
         training = Training(dataset, {"model": "mlp", "widths": [width], "lr": 0.01}, epochs=1, patience=1)
         list(training)
         training.save(folder)
     asked = [development.inputs[place] for place in (slice(100, 130), slice(200, 203), slice(40, 60))]
-    predicted, best, answers = evaluate([str(folder) for folder in folders], asked[0], Aside(*asked[1:]), 0)
+    found = evaluate(storage, names, asked[0], Aside(*asked[1:]), 0)
+    answers = found.answers
     models = [ensemble(load_checkpoint(folder / "checkpoint.pt")) for folder in folders]
-    for by_fold, model in zip(predicted, models, strict=True):
+    for by_fold, model in zip(found.predicted, models, strict=True):
         np.testing.assert_array_equal(by_fold, fold_probabilities(model, asked[0]))
     np.testing.assert_array_equal(answers.elsewhere, fold_probabilities(models[0], asked[1]).mean(0))
     features, logits = last_features(models[0].members[0], asked[2])
     assert features.shape == (20, 12)
     np.testing.assert_array_equal(answers.features, features)
     np.testing.assert_array_equal(answers.guesses, logits.argmax(1))
-    assert load_checkpoint(io.BytesIO(best))["config"]["widths"] == [12]
-    assert evaluate([str(folders[1])], asked[0], None, 0)[2] is None
+    (tmp_path / "best.pt").write_bytes(found.best)
+    assert load_checkpoint(tmp_path / "best.pt")["config"]["widths"] == [12]
+    assert evaluate(storage, names[1:], asked[0], None, 0).answers is None
+
+
+def test_where_a_checkpoint_is_damaged_nothing_is_evaluated(tmp_path):
+    for name, content in (("cut off", b"PK\x03\x04 and no more"), ("empty", b"")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "checkpoint.pt").write_bytes(content)
+    found = evaluate(SharedFolder(tmp_path), ["cut off", "gone", "empty"], np.zeros((1, 1, 8, 8)), None, 0)
+    assert (found.predicted, found.best, sorted(found.damaged)) == ([], b"", [0, 1, 2])
+    assert "cut off/checkpoint.pt: is damaged" in found.damaged[0]
