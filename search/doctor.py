@@ -105,7 +105,7 @@ def _checks(options: Options) -> list[Check]:
         Check("mlruns", partial(recording.leftover, Path.cwd())),
         Check("disk", partial(machine.disks, Path(place) if "://" not in place else options.runs_dir, root)),
         Check("memory", machine.memory),
-        Check("Ray", machine.leftovers),
+        Check("Ray", machine.leftovers, late=_MUCH_LEFT),
     ]
     if address and address != "local":
         checks.append(Check("cluster", partial(nodes.nodes, address, place), 60))
@@ -118,6 +118,13 @@ def _checks(options: Options) -> list[Check]:
         look = partial(data.data, options.task, options.data_root, partial(_resources, address))
         checks.append(Check("task", look, 30, late))
     return checks
+
+
+_MUCH_LEFT = Finding(
+    "warning",
+    "what ended sessions of Ray's have left is not counted after 10 seconds: it is much",
+    "where no Ray runs: rm -r /tmp/ray/session_2*",
+)
 
 
 def _resources(address: str | None) -> Sequence[Mapping[str, float]]:
