@@ -103,7 +103,6 @@ def connect(address: str | None) -> str:
         if not address:
             raise
         raise UserError(f"--ray-address {address}: {str(error).partition(chr(10))[0]}") from None
-    _use_ready_workers()
     if not address:
         leftovers.claim(_session_folder())
     return said
@@ -141,18 +140,6 @@ def autoscaler_at(address: str) -> "Autoscaler | None":
     from search import nodes
 
     return nodes.autoscaler(canonicalize_bootstrap_address_or_die(address))
-
-
-def _use_ready_workers() -> None:
-    """Has Tune's actors run in the processes that Ray has ready.
-
-    Tune gives them environment variables, which all our processes have already, but for which Ray starts new processes,
-    and Python twice in each.
-    """
-    from ray.tune.execution import class_cache
-
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _home_is_writable() -> bool:

@@ -7,6 +7,9 @@ from typing import Any
 
 from datasets.errors import UserError
 
+_OF_TUNES_ACTORS = ("AWS_", "NCCL_", "RAY_CHDIR_", "RAY_TRAIN_", "TORCHFT_", "TRAIN_")
+"""What variables begin with that Tune would give its actors (``ray.tune.execution.class_cache``), each of which would
+then start processes of its own, and those that stores need. Tune is not asked: another thread is importing it."""
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """What Ray's job agent gives the driver of a submitted job, under this very name."""
 
@@ -26,13 +29,10 @@ def runtime_env(folder: Path, others: int, grows: bool) -> tuple[dict[str, Any],
         UserError: it is larger than what Ray ships.
     """
     given = json.loads(os.environ[_JOB]).get("runtime_env") or {} if in_job() else {}
-    # What Tune would give its actors, each of which would then start processes of its own; what stores need.
-    from ray.tune.execution.class_cache import DEFAULT_ENV_VARS, ENV_VARS_TO_PROPAGATE
-
-    variables = DEFAULT_ENV_VARS | {
+    variables = {"PL_DISABLE_FORK": "1"} | {
         name: value
         for name, value in os.environ.items()
-        if name in ENV_VARS_TO_PROPAGATE or (name.startswith("AWS_") and not value.startswith("/"))
+        if name.startswith(_OF_TUNES_ACTORS) and not value.startswith("/")
     }
     variables = {name: value for name, value in variables.items() if name not in given.get("env_vars", {})}
     env: dict[str, Any] = {"env_vars": variables}

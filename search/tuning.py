@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune import Callback, Stopper
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
@@ -45,6 +46,7 @@ def run_trials(
     ``on_idle`` is called once, when a worker first has nothing to do.
     """
     assert dataset.test is None, "trials never see the test split"
+    _use_ready_workers()
     workers = _Workers(driver)
     limiter = ConcurrencyLimiter(_Proposals(driver, on_idle), max_concurrent=slots)
     trainable = tune.with_parameters(
@@ -70,6 +72,16 @@ def run_trials(
             ),
         )
         tuner.fit()
+
+
+def _use_ready_workers() -> None:
+    """Has Tune's actors run in the processes that Ray has ready.
+
+    Tune gives them environment variables, which all our processes have already, but for which Ray starts new processes,
+    and Python twice in each.
+    """
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _folder_name(trial: Trial) -> str:
