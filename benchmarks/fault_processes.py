@@ -76,8 +76,7 @@ class Cluster:
         self._started: list[subprocess.Popen[bytes]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="ray-")
         port = self.address.rpartition(":")[2]
-        self._start(mark, "--head", "--port", port, "--num-cpus", "0", "--include-dashboard", "false",
-                                 "--temp-dir", self._folder.name)  # fmt: skip
+        self._start(mark, "--head", "--port", port, "--num-cpus", "0", "--include-dashboard", "false")
         self._wait(1)
         for number in range(nodes):
             self.add()
@@ -120,7 +119,11 @@ class Cluster:
         self._folder.cleanup()
 
     def _start(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        """``ray start`` with a mark of its own: Ray's command ends with its node."""
+        """``ray start`` with a mark of its own: Ray's command ends with its node.
+
+        A temporary folder of its own, too, as a machine has: a node that unpacks the code that was shipped to it
+        removes what is there, under the workers of all nodes that have the folder.
+        """
         ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
         command = [
             *ray,
@@ -131,6 +134,8 @@ class Cluster:
             "127.0.0.1",
             "--object-store-memory",
             "100000000",
+            "--temp-dir",
+            str(Path(self._folder.name) / str(len(self._started))),
             *options,
         ]
         nothing = subprocess.DEVNULL
