@@ -28,12 +28,15 @@ def result_table(summary: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     trials = {trial["id"]: trial for trial in summary["trials"]}
+    opening = next((test["opening"] for test in summary["test"] if test["chosen"] == "winner"), 0)
     for test in summary["test"]:
         if test["chosen"] == "reference":
             continue
         role = _ROLES[test["chosen"]]
         if test["chosen"] == "again":
             role = f"{test['origin']} again, opening {test['opening']}"
+        elif test["opening"] < opening:
+            role = f"tested before, opening {test['opening']}"
         style = "bold" if test["chosen"] == "winner" else "" if test["chosen"] else "dim"
         table.add_row(
             str(test["trial"]), test["model"], *_figures(trials[test["trial"]], test, by_f1), role, style=style

@@ -37,10 +37,11 @@ def summarise(
     again; ``counts``: trials by state; ``ended_by``: all trials, time budget, epoch budget, target, interruption or
     failures; ``busy``: the share of the workers' time that epochs took, from the first one's start to the last
     proposal's; ``worker_processes``: how many processes ran them; ``damaged_checkpoints``: ``trial`` and ``problem`` of
-    those that could not be read. ``test``: one entry a tested checkpoint (``chosen``:
-    winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each fold's model
-    alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it has ever been
-    trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training them again;
+    those that could not be read. ``test``: one entry a tested checkpoint, those of the winner's opening first
+    (``chosen``: winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each
+    fold's model alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it
+    has ever been trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training
+    them again;
     ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether all trials
     and epochs were found there in the end, how many, and where not all, why and what to run; ``registered``: what the
     registry has of the winner; ``disk``: ``checkpoints``, how many trials keep one, ``checkpoint_bytes``, of all of
@@ -49,6 +50,8 @@ def summarise(
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
     winner = next((test for test in tests if test["chosen"] == "winner"), None)
+    if winner:
+        tests.sort(key=lambda test: test["opening"] < winner["opening"])  # what an earlier choice tested comes last
     best = None
     if winner:
         trial = history.trials[winner["trial"]]

@@ -136,3 +136,32 @@ def test_a_search_in_an_object_store_goes_on_from_an_empty_disk(object_store: Ob
     assert not (there / "mine/trials").exists()
     assert object_store.read("events.jsonl") == after
     assert {"best.pt", "conf.yaml", "summary.json"} <= {file.name for file in object_store.files("")}
+
+
+def test_more_samples_after_the_test_change_the_winner_in_an_opening_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ["digits", "--runs-dir", str(tmp_path)]
+    new = ["--model", "mlp", "--sampler", "random", "--epochs", "3", "--seed", "3", "--num-samples", "1"]
+    assert main([*here, *new, "--name", "mine"]) == 0
+    assert read_summary(tmp_path)["mlflow"]["registered"].startswith("digits version 1, champion")
+    assert main([*here, "--resume", "mine", "--num-samples", "2", "--top-k", "1"]) == 0
+    log = list(events.read(tmp_path / "mine/events.jsonl"))
+    openings = [(event["trials"], event["chosen"]) for event in log if event["event"] == "opening"]
+    assert openings == [([0], ["winner"]), ([1], ["winner"])]
+    summary = read_summary(tmp_path)
+    assert [(test["trial"], test["chosen"], test["opening"]) for test in summary["test"]] == [
+        (1, "winner", 2),
+        (0, None, 1),
+    ]
+    assert summary["best"]["trial"] == 1
+    assert summary["mlflow"]["registered"].startswith("digits version 2, champion")
+    assert "tested before, opening 1" in capsys.readouterr().out
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs(["1"], "tags.chosen LIKE '%winner'")
+    chosen = {run.data.tags["rungs.trial"]: run.data.tags["chosen"] for run in runs}
+    assert chosen == {"0": "formerly winner", "1": "winner"}
+    versions = client.search_model_versions("name = 'digits'")
+    assert {version.version: version.tags["trial"] for version in versions} == {1: "0", 2: "1"}
