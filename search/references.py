@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.driver import Beside, trial_seed
+from search.beside import Beside, trial_seed
 from search.history import History
 from search.summary import write_aside
 from search.task import Reference, Task

@@ -9,7 +9,13 @@ from rich.table import Table
 
 from search.progress import duration
 
-_ROLES = {"winner": "winner", "family": "best of its family", "again": "", None: "beside them"}
+_ROLES = {
+    "winner": "winner",
+    "seed": "the same, another seed",
+    "family": "best of its family",
+    "again": "",
+    None: "beside them",
+}
 
 
 def result_table(summary: dict[str, Any]) -> Table:
