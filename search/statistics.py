@@ -137,7 +137,7 @@ def macro_f1(predicted: np.ndarray, targets: np.ndarray, classes: int, seed: int
 
 
 def _f1(right: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """Macro-averaged, from each class's right answers and the sum of its examples and its predictions: (..., classes)."""
+    """From each class's right answers and the sum of its examples and its predictions, shapes (..., classes)."""
     f1: np.ndarray = (2 * right / np.where(both > 0, both, 1)).mean(-1)
     return f1
 
@@ -201,5 +201,5 @@ def calibration(probabilities: np.ndarray, targets: np.ndarray) -> Calibration:
         for k in range(BINS)
         if (inside := place == k).any()
     ]
-    ece = sum(bin.examples * abs(bin.confidence - bin.right) for bin in bins) / len(targets)
+    ece = sum(group.examples * abs(group.confidence - group.right) for group in bins) / len(targets)
     return Calibration(ece, bins, float(confidence.mean() - right.mean()))
