@@ -92,11 +92,9 @@ def _result(winner: Mapping[str, Any], found: Mapping[str, Any], shares: _Shares
     guess, compared = found["guess"], found["compared"]
     error = f"test error is {shares.percent(winner['error'])} ({shares.between(winner['interval'])})"
     if found["learnt"] is False:
-        worse = winner["error"] > guess["error"] and guess["p"] < CHANCE
         return (
             f"Nothing was learnt: the winner's {error}, and always answering the most frequent class has "
-            f"{shares.percent(guess['error'])}; {'that is better beyond chance' if worse else _chance(guess['p'])}"
-            f"{f' ({_p(guess["p"])})' if worse else ''}."
+            f"{shares.percent(guess['error'])}; {_chance(guess['p'])}."
         )
     if compared is None:
         return f"The winner's {error}; there is no reference to compare it with."
@@ -149,10 +147,8 @@ def _reported(winner: Mapping[str, Any], found: Mapping[str, Any], shares: _Shar
 def _chosen_once(summary: Mapping[str, Any]) -> list[str]:
     """What the choice by one training cannot know."""
     why = f" ({summary['not_confirmed']})" if summary.get("not_confirmed") else ""
-    return [
-        f"Its configuration was trained only once{why}: whether it led by what it is or by the luck of that training, "
-        "and what another one would give, cannot be said."  # fmt: skip
-    ]
+    unknown = "whether it led by what it is or by the luck of that training, and what another would give"
+    return [f"Its configuration was trained only once{why}: {unknown}, cannot be said."]
 
 
 def _confirmed(confirmed: Mapping[str, Any], found: Mapping[str, Any], shares: _Shares) -> list[str]:
@@ -163,24 +159,17 @@ def _confirmed(confirmed: Mapping[str, Any], found: Mapping[str, Any], shares: _
         return shares.percent(value) if metric == "val_error" else f"{value:.4f}"
 
     what = {"val_loss": "loss", "val_error": "error", "val_f1": "F1"}[metric]
-    times = len(row["values"])
-    mean = text(row["mean"])
-    if times > 1:
-        interval = row["interval"] and " to ".join(text(end) for end in row["interval"])
-        mean += f" on average{f' ({interval})' if interval else ''}"
+    several = len(row["values"]) > 1
+    seeds = f"{len(row['values'])} fresh seeds" if several else "a fresh seed"
+    average = " on average" * several
+    interval = f" ({' to '.join(text(end) for end in row['interval'])})" if row["interval"] else ""
     costs = [cost({metric: value}, metric) for value in row["values"]]
-    beaten = sum(cost({metric: row["searched"]}, metric) < each for each in costs)
-    than = ", better than any of them" if beaten == times > 1 else ""
-    sentences = [
-        f"Trained again with {times} fresh seed{'s' * (times > 1)}, its configuration has a validation {what} of {mean}; "
-        f"the search had seen {text(row['searched'])}{than}."
-    ]
+    best = ", better than any of them" * (several and cost({metric: row["searched"]}, metric) < min(costs))
+    start = f"Trained again with {seeds}, its configuration has a validation {what} of {text(row['mean'])}"
+    sentences = [f"{start}{average}{interval}; the search had seen {text(row['searched'])}{best}."]
     if metric != "val_error":
-        error = row["val_error"]
-        sentences.append(
-            f"Its validation error is {shares.percent(error['mean'])}{' on average' * (times > 1)}; the search had seen "
-            f"{shares.percent(error['searched'])}."
-        )
+        mean, searched = (shares.percent(row["val_error"][name]) for name in ("mean", "searched"))
+        sentences.append(f"Its validation error is {mean}{average}; the search had seen {searched}.")
     leader = found["leader"]
     if leader["trial"] != confirmed["winner"]:
         place = _ORDINALS.get(leader["place"], f"{leader['place']}th")
