@@ -77,7 +77,7 @@ def test_a_difference_turned_round_is_its_negative():
 
 
 def test_answers_to_other_examples_are_no_pairs():
-    with pytest.raises(ValueError, match="3.*4"):
+    with pytest.raises(ValueError, match="answers to"):
         statistics.difference(np.zeros(3, bool), np.zeros(4, bool))
 
 
