@@ -225,8 +225,8 @@ def confirmed(*rows: dict[str, Any], metric: str = "val_loss", winner: int = 5, 
             confirmed(row(5, 0.038, 0.03, values=[0.038], interval=None)),
             [
                 (
-                    "Trained again with a fresh seed, its configuration has a validation loss of 0.0380; the search had "
-                    "seen 0.0300."
+                    "Trained again with a fresh seed, its configuration has a validation loss of 0.0380; the search "
+                    "had seen 0.0300."
                 ),
                 "Its validation error is 0.3 %; the search had seen 0.0 %.",
             ],
@@ -235,8 +235,8 @@ def confirmed(*rows: dict[str, Any], metric: str = "val_loss", winner: int = 5, 
             confirmed(row(5, 0.038, 0.03), metric="val_error"),
             [
                 (
-                    "Trained again with 2 fresh seeds, its configuration has a validation error of 3.8 % on average (2.8 "
-                    "to 4.8 %); the search had seen 3.0 %, better than any of them."
+                    "Trained again with 2 fresh seeds, its configuration has a validation error of 3.8 % on average "
+                    "(2.8 to 4.8 %); the search had seen 3.0 %, better than any of them."
                 ),
             ],
         ),
