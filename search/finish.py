@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from search import record, references, tracking
+from search import ledger, record, references, tracking
 from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
@@ -161,6 +161,7 @@ class Finish:
             wall_seconds=self._wall_seconds(),
             interrupted=interrupted,
             folder_bytes=_bytes_in(self.folder) + (self.history.checkpoint_bytes if self.place.mirror else 0),
+            ledger=ledger.told(self.history, self.recorder.openings),
         )
         summaries.write(self.folder, self.summary)
 

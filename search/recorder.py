@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.ledger import Entry, openings, split_of
 from search.mlflow_runs import Runs
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -75,6 +76,8 @@ class Recorder:
         self.experiment_id: str | None = None
         self.arrived: Arrived | None = None
         """What a look at MLflow found at the end; None before."""
+        self.openings: list[Entry] | None = None
+        """Of the search's test split, by all searches, as MLflow had them at the end; None before."""
         self._drain, self._give_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="recorder", daemon=True)
 
@@ -107,7 +110,8 @@ class Recorder:
         while not self._give_up.is_set():
             try:
                 mlflow = import_mlflow()
-                runs = Runs(self.run_folder, open_store(self.tracking_uri), mlflow.entities, self.run_ids)
+                store = open_store(self.tracking_uri)
+                runs = Runs(self.run_folder, store, mlflow.entities, self.run_ids)
                 runs.connect(self.tracking_uri)
                 self.parent, self.experiment_id = runs.parent, runs.experiment_id
                 while not self._give_up.is_set():
@@ -116,6 +120,7 @@ class Recorder:
                     self.problem = None
                     if not more:
                         if draining:
+                            self.openings = openings(store, split_of(runs.history.search))
                             self.arrived = Arrived(*runs.compared(self._give_up.is_set))
                             return
                         self._drain.wait(_SECONDS_BETWEEN_LOOKS)
