@@ -170,6 +170,8 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
     found = confirmed(history, metric)
     if not found:
         return None
+    from search.statistics import mean_interval, selected_mean_interval
+
     plan, best = history.confirmation, found[0].best
     assert best is not None
     families: set[str] = set()
@@ -180,6 +182,11 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
         values = [None if math.isinf(cost) else metric_at(cost, metric) for cost in one.costs]
         errors = [training.figure("val_error") for training in one.trainings]
         whole = [error for error in errors if error is not None]
+        if one is found[0]:
+            others = [other.costs for other in found[1:] if math.isfinite(other.mean)]
+            interval = selected_mean_interval(one.costs, others)
+        else:
+            interval = mean_interval(one.costs) if math.isfinite(one.mean) else None
         rows.append(
             {
                 "trial": one.trial.id,
@@ -188,6 +195,7 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
                 "searched": one.trial.figure(metric),
                 "values": values,
                 "mean": None if math.isinf(one.mean) else metric_at(one.mean, metric),
+                "interval": interval and sorted(metric_at(end, metric) for end in interval),
                 "val_error": {
                     "searched": one.trial.figure("val_error"),
                     "mean": fmean(whole) if len(whole) == len(errors) else None,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datasets import Dataset
-from search import predictions, record, references, tracking
+from search import ledger, predictions, record, references, tracking
 from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
@@ -23,9 +23,12 @@ from search.predictions import Predictions
 from search.recorder import Recorder
 from search.selection import Selected
 from search.task import Task
+from search.verdict import verdict
 
 RECORDING_SECONDS = 30.0
 """How long the end of a search waits for MLflow."""
+_WITH_LAST_WORDS = ("summary.json",)
+"""What says also how the recording and the registration went, which is known when MLflow has all else."""
 PACKAGING_SECONDS = 60.0
 """How long it waits for the model that is to be registered."""
 
@@ -120,13 +123,14 @@ class Finish:
         known = predictions.load(path)
         classes = known.predicted if known else {}
         probabilities = known.probabilities if known else {}
-        references = known.references if known else {}
+        digest = self.history.search["dataset_digest"]
+        by_hand = references.answers(self.folder.parent, self.task, digest) | (known.references if known else {})
         for item, rows in zip(selected, predicted, strict=True):
             classes[item.trial.id], probabilities[item.trial.id] = rows.argmax(1), rows
             if item.chosen == "reference":
-                references[item.trial.origin] = rows.argmax(1)
+                by_hand[item.trial.origin] = rows.argmax(1)
         majority = int(np.bincount(self.dataset.development.targets).argmax())
-        predictions.save(path, Predictions(test.targets, majority, classes, probabilities, references))
+        predictions.save(path, Predictions(test.targets, majority, classes, probabilities, by_hand))
 
     def _tested_winner(self) -> int | None:
         return next((test["trial"] for test in self.history.tests if test["chosen"] == "winner"), None)
@@ -148,9 +152,12 @@ class Finish:
         finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()
-            if self.recorder.finish(RECORDING_SECONDS):
+            complete = self.recorder.finish(RECORDING_SECONDS)
+            if complete:
                 self._register()
             self._summarise(interrupted)
+            if complete:
+                self.recorder.send([self.folder / name for name in _WITH_LAST_WORDS])
             self.place.keep_results()
 
     def _register(self) -> None:
@@ -184,7 +191,9 @@ class Finish:
             wall_seconds=self._wall_seconds(),
             interrupted=interrupted,
             folder_bytes=_bytes_in(self.folder) + (self.history.checkpoint_bytes if self.place.mirror else 0),
+            ledger=ledger.told(self.history, self.recorder.openings),
         )
+        self.summary["verdict"] = verdict(self.summary, predictions.load(self.folder / predictions.FILE_NAME))
         summaries.write(self.folder, self.summary)
 
     def _recorded(self) -> dict[str, Any]:

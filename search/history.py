@@ -169,7 +169,7 @@ class History:
     @property
     def to_confirm(self) -> int:
         """Trainings that are to confirm the choice, once that is planned."""
-        return len(self.confirmation.get("configurations", ())) * self.confirmation.get("seeds", 0)
+        return len(self.confirmation.get("configurations", ())) * int(self.confirmation.get("seeds", 0))
 
     def counts(self) -> dict[str, int]:
         """Trials by state, in the order of first appearance."""

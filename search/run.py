@@ -311,6 +311,7 @@ class Search:
             "tracking_uri": uri,
             "experiment": self.task.name,
             "dataset_digest": dataset.digest(),
+            "test_digest": dataset.test_digest(),
             "dataset_origin": dataset.origin,
             "dataset_warnings": list(dataset.warnings),
             "dataset_sizes": {

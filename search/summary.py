@@ -29,6 +29,7 @@ def summarise(
     wall_seconds: float,
     interrupted: bool,
     folder_bytes: int,
+    ledger: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The summary of a search, from its history, what MLflow has of it, and what is known of the references.
 
@@ -53,8 +54,11 @@ def summarise(
     ``not_confirmed``: why not; ``ensemble``: the winner's trainings, their probabilities averaged, on the test
     split; ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether
     all trials and epochs were found there in the end, how many, and where not all, why and what to run;
-    ``registered``: what the registry has of the winner; ``disk``: ``checkpoints``, how many trials keep one,
-    ``checkpoint_bytes``, of all of these together, and ``bytes``, of everything in the run's folder.
+    ``registered``: what the registry has of the winner; ``ledger``: who has looked at this test split, or null
+    where this search has not (``split``: its digest; ``openings``: see ``ledger.Entry``; ``complete``: false where
+    MLflow could not be asked and only this search's are known); ``verdict``: see ``verdict.verdict``; ``disk``:
+    ``checkpoints``, how many trials keep one, ``checkpoint_bytes``, of all of these together, and ``bytes``, of
+    everything in the run's folder.
     """
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
@@ -98,6 +102,7 @@ def summarise(
         "tracking_uri": search["tracking_uri"],
         "experiment": search["experiment"],
         "mlflow": recorded,
+        "ledger": ledger,
         "disk": {
             "checkpoints": sum(bool(trial.checkpoints) for trial in history.trials.values()),
             "checkpoint_bytes": history.checkpoint_bytes,
