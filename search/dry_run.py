@@ -39,6 +39,10 @@ def show(task: Task, options: Options, warm: Sequence[WarmStart], earlier: Earli
         f"on {options.ray_address or 'this machine'}",
         "rungs": list(task.milestones),
         "most epochs": options.num_samples * task.epochs,
+        "confirmation": f"the best {options.confirm} configurations and each family's best, {options.confirm_seeds} seeds "
+        "each, in at most a quarter of the search's epochs"
+        if options.confirm
+        else "none",
         "references": [reference.name for reference in task.references] if options.references else [],
         "warm start": [str(search) for search in warm],
         "goes on with": earlier.history.counts() if earlier else {},
