@@ -141,9 +141,8 @@ def _reported(winner: Mapping[str, Any], found: Mapping[str, Any], shares: _Shar
     if reported is None or (compared["source"] == "reported" and found["learnt"] is not False):
         return []
     where = shares.apart(winner["error"] - reported["error"])
-    return [
-        f"Its test error is {where} the best reported figure, {shares.percent(reported['error'])} of {reported['name']}."
-    ]
+    figure = f"{shares.percent(reported['error'])} of {reported['name']}"
+    return [f"Its test error is {where} the best reported figure, {figure}."]
 
 
 def _chosen_once(summary: Mapping[str, Any]) -> list[str]:
