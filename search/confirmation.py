@@ -181,7 +181,8 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
         errors = [training.figure("val_error") for training in one.trainings]
         whole = [error for error in errors if error is not None]
         if one is found[0]:
-            others = [other.costs for other in found[1:] if math.isfinite(other.mean)]
+            among = plan["configurations"][: plan["asked"]["configurations"]]
+            others = [other.costs for other in found[1:] if other.trial.id in among and math.isfinite(other.mean)]
             interval = selected_mean_interval(one.costs, others)
         else:
             interval = mean_interval(one.costs) if math.isfinite(one.mean) else None
