@@ -123,7 +123,10 @@ def test_what_is_there_twice_counts_once(tmp_path: Path, uri: str) -> None:
 
 
 def test_deleting_an_opening_in_the_ui_undoes_nothing(tmp_path: Path, uri: str) -> None:
-    folders = [write(tmp_path, name, opening(1, 1000.0), test_digest="deleted") for name in ("first", "second")]
+    folders = [
+        write(tmp_path, name, opening(1, when), test_digest="deleted")
+        for name, when in (("first", 1000.0), ("second", 2000.0))
+    ]
     assert record(folders[0], uri)
     store = client(uri)
     (run,) = [run for run in runs(uri) if run.data.tags["rungs.test_split"] == "deleted"]

@@ -211,7 +211,8 @@ def test_a_search_does_not_wait_for_a_server_that_stops(
 
     thread = threading.Thread(target=stop_after_the_first_ending)
     thread.start()
-    arguments = ["--num-samples", "8", "--epochs", "6", "--grace", "6", "--runs-dir", str(tmp_path / "runs"), "--quiet"]
+    arguments = ["--num-samples", "8", "--epochs", "6", "--grace", "6", "--confirm", "0", "--quiet"]
+    arguments += ["--runs-dir", str(tmp_path / "runs")]
     code = main(["digits", *arguments, "--name", "stopped", "--model", "mlp", "--tracking-uri", server.uri])
     thread.join()
     out = capsys.readouterr().out

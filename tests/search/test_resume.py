@@ -22,7 +22,7 @@ from trainables.object_store import ObjectStore
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 COMMAND = ["digits", "--model", "mlp", "--set", "mlp.widths=[512]", "--scheduler", "none", "--register", "never",
-           "--name", "mine"]  # fmt: skip
+           "--confirm", "0", "--name", "mine"]  # fmt: skip
 
 
 def begin(runs: Path, *options: str) -> "subprocess.Popen[str]":
