@@ -26,7 +26,9 @@ def parser() -> Parser:
         "still runs or was cut off, and wherever the folder lies.",
         allow_abbrev=False,
     )
-    result.add_argument("name", metavar="NAME", help="the search's name, a folder of the runs folder, or the path of its folder")
+    result.add_argument(
+        "name", metavar="NAME", help="the search's name, a folder of the runs folder, or the path of its folder"
+    )
     cli.add_runs_dir(result)
     return result
 

@@ -2,18 +2,16 @@
 
 from datetime import UTC, datetime
 
-from search.report import result
+from search.report import confirming, course, result
 from search.report.document import Document
 from search.report.material import Material
 
 
 def document(material: Material) -> Document:
     """The whole report."""
-    makers = (result.section,)
+    makers = (result.section, confirming.section, course.section)
     sections = [section for make in makers if (section := make(material)) is not None]
-    return Document(
-        material.name, kicker(material), result.sentences(material), result.figures(material), sections
-    )
+    return Document(material.name, kicker(material), result.sentences(material), result.figures(material), sections)
 
 
 def kicker(material: Material) -> str:

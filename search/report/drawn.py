@@ -17,7 +17,7 @@ _WIDE, _NARROW = 8.6, 3.75
 """Inches."""
 _FONTS = "Helvetica Neue,Helvetica,Arial,Liberation Sans,DejaVu Sans,sans-serif"
 """Narrower than DejaVu Sans, which places were measured with."""
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rungs",
     "axes.titlesize": 9.5,
@@ -90,4 +90,6 @@ def key(paper: Paper, handles: Sequence[Line2D], columns: int = 4) -> None:
 
 def mark(marker: str, colour: str, label: str, **more: Any) -> Line2D:
     """One of the key."""
-    return Line2D([], [], **{"marker": marker, "color": colour, "label": label, "linestyle": "none", "markersize": 6, **more})
+    return Line2D(
+        [], [], **{"marker": marker, "color": colour, "label": label, "linestyle": "none", "markersize": 6, **more}
+    )

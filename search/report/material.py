@@ -95,7 +95,7 @@ class Material:
             return best_so_far(self.searched, self.metric)
         trial = self.history.trials[self.winner["trial"]]
         number = trial.origin.removeprefix("trial ")
-        if trial.apart == "confirmation" and number.isdecimal():
+        if str(trial.apart) == "confirmation" and number.isdecimal():
             return self.history.trials.get(int(number), trial)
         return trial
 

@@ -64,7 +64,9 @@ def figures(material: Material) -> list[tuple[str, str, str]]:
         found.append((f"Best {NAMES[metric]}", figure(best.figure(metric), metric), f"trial {best.id}, {best.model}"))
     trials = material.searched
     broken = sum(trial.state in BROKEN for trial in trials)
-    more = f"{broken} broke" if broken else f"{count(len({trial.model for trial in trials}), 'model famil', 'y', 'ies')}"
+    more = (
+        f"{broken} broke" if broken else f"{count(len({trial.model for trial in trials}), 'model famil', 'y', 'ies')}"
+    )
     found.append(("Trials", f"{len(trials):,}", more))
     wall = material.summary.get("wall_seconds") or material.history.seconds_spent
     if wall:
@@ -115,12 +117,13 @@ def compared(material: Material) -> list[Found]:
     if ensemble:
         what = f"ensemble of trials {listed(ensemble['trials'])}"
         place = sum(test["chosen"] in ("winner", "seed") for test in tests)
-        rows.insert(place, Found(what, rows[0].model, "found", *(ensemble.get(name) for name in _FIGURES)))
+        rows.insert(place, Found(what, rows[0].model, "found", **_figures(ensemble)))
     beside = [row for row in rows if row.kind == "beside"]
     return [row for row in rows if row.kind != "beside"] + list(_references(material)) + beside
 
 
-_FIGURES = ("error", "interval", "loss", "f1")
+def _figures(of: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: of.get(name) for name in ("error", "interval", "loss", "f1")}
 
 
 def _tested(material: Material, test: Mapping[str, Any]) -> Found:
@@ -130,8 +133,8 @@ def _tested(material: Material, test: Mapping[str, Any]) -> Found:
         role = f"{test.get('origin', '')} again, opening {test.get('opening', '')}"
     kind = "winner" if test["chosen"] == "winner" else "beside" if test["chosen"] is None else "found"
     best = trial.checkpoint_best or trial.best or {}
-    return Found(f"{role}, trial {trial.id}", trial.model, kind, *(test.get(name) for name in _FIGURES),
-                 best.get(material.metric), trial.parameters)  # fmt: skip
+    return Found(f"{role}, trial {trial.id}", trial.model, kind, **_figures(test),
+                 validated=best.get(material.metric), parameters=trial.parameters)  # fmt: skip
 
 
 def _references(material: Material) -> list[Found]:
@@ -148,14 +151,14 @@ def _references(material: Material) -> list[Found]:
             trial = material.history.trials[test["trial"]]
             value = (trial.checkpoint_best or {}).get(material.metric)
             rows.append(Found(f"{name}, trained here, trial {trial.id}", model, "reference",
-                              *(test.get(key) for key in _FIGURES), value, trial.parameters))  # fmt: skip
+                              **_figures(test), validated=value, parameters=trial.parameters))  # fmt: skip
         elif trained:
             where = f"{name}, trained in {trained.get('search', 'an earlier search')}"
-            rows.append(Found(where, model, "reference", *(trained.get(key) for key in _FIGURES),
-                              trained.get(material.metric), trained.get("parameters")))  # fmt: skip
+            rows.append(Found(where, model, "reference", **_figures(trained), validated=trained.get(material.metric),
+                              parameters=trained.get("parameters")))  # fmt: skip
         if reported := one.get("reported"):
-            figures_ = (reported.get("test_error"), None, reported.get("test_loss"), reported.get("test_f1"))
-            rows.append(Found(f"{name}, as reported", model, "reported", *figures_))
+            told = {key: reported.get(f"test_{key}") for key in ("error", "loss", "f1")}
+            rows.append(Found(f"{name}, as reported", model, "reported", **told))
     return rows
 
 
@@ -184,7 +187,9 @@ def _chart(rows: Sequence[Found]) -> Chart:
         for place, row in enumerate(shown):
             marker, colour = looks.get(row.kind, ("o", style.GREY))
             if row.interval:
-                axes.plot([100 * end for end in row.interval], [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt")
+                axes.plot(
+                    [100 * end for end in row.interval], [place] * 2, color=colour, linewidth=1.8, solid_capstyle="butt"
+                )
             fill = "white" if row.kind == "reported" else colour
             axes.plot([100 * (row.error or 0)], [place], marker, color=colour, markerfacecolor=fill, markersize=7,
                       clip_on=False, zorder=4)  # fmt: skip
