@@ -15,7 +15,9 @@ from search.history import History, TrialResult
 from search.predictions import Predictions
 from search.predictions import load as load_predictions
 from search.selection import best_so_far
+from search.summary import trial_row
 from search.task import Task
+from search.verdict import verdict
 
 HEALTHY = ("completed", "converged", "pruned", "paused")
 """Trials that nothing went wrong with."""
@@ -98,6 +100,38 @@ class Material:
         if str(trial.apart) == "confirmation" and number.isdecimal():
             return self.history.trials.get(int(number), trial)
         return trial
+
+    @cached_property
+    def references(self) -> Sequence[Mapping[str, Any]]:
+        """As the summary has them; without one, those of the conf, and which of them were trained in this search."""
+        if "references" in self.summary:
+            found: Sequence[Mapping[str, Any]] = self.summary["references"]
+            return found
+        tests = {test.get("origin"): test for test in reversed(self.tests) if test["chosen"] == "reference"}
+        return [
+            {
+                "name": one.get("name", ""),
+                "model": (one.get("config") or {}).get("model", ""),
+                "reported": one.get("reported"),
+                "trained": tests.get(one.get("name")),
+            }
+            for one in self.conf.get("references") or ()
+        ]
+
+    @cached_property
+    def verdict(self) -> Mapping[str, Any]:
+        """As the summary has it; without one, or of a version without it, made of what there is."""
+        if known := self.summary.get("verdict"):
+            return dict(known)
+        ends = self.history.ends
+        told = {
+            "test": self.tests,
+            "trials": [trial_row(trial) for trial in self.history.trials.values()],
+            "references": self.references,
+            "metric": self.metric,
+            "interrupted": bool(ends) and bool(ends[-1].get("interrupted")),
+        }
+        return verdict({**told, **self.summary}, self.predictions)
 
     @property
     def classes(self) -> Sequence[str]:

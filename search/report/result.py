@@ -16,29 +16,8 @@ _SHOWN = 14
 
 
 def sentences(material: Material) -> list[str]:
-    """What the verdict says; of a search without one, what can be said."""
-    verdict = material.summary.get("verdict") or {}
-    said = [str(sentence) for sentence in verdict.get("sentences") or ()]
-    return [*(said or _plain(material)), *_state(material)]
-
-
-def _plain(material: Material) -> list[str]:
-    winner = material.winner
-    if winner:
-        ends = f" (95 % interval {interval(winner['interval'])})" if winner.get("interval") else ""
-        trial = f"trial {winner['trial']}, {winner.get('model', '')}"
-        return [f"The winner, {trial}, has a test error of {percent(winner['error'])}{ends}."]
-    trials = material.searched
-    valued = [trial for trial in trials if trial.best]
-    if not trials:
-        return ["No trial was proposed."]
-    if not valued:
-        states = among({state: sum(trial.state == state for trial in trials) for state in {t.state for t in trials}})
-        return [f"No trial gave a result: of {count(len(trials), 'trial')}, {states}."]
-    best = material.winning
-    assert best is not None
-    name, value = NAMES[material.metric], figure(best.figure(material.metric), material.metric)
-    return [f"Nothing was tested; the best so far by validation is trial {best.id} ({best.model}), {name} {value}."]
+    """What the verdict says, and whether that is the end."""
+    return [*map(str, material.verdict["sentences"]), *_state(material)]
 
 
 def _state(material: Material) -> list[str]:
@@ -138,14 +117,9 @@ def _tested(material: Material, test: Mapping[str, Any]) -> Found:
 
 
 def _references(material: Material) -> list[Found]:
-    known = material.summary.get("references")
-    if known is None:
-        known = [{"name": one.get("name", ""), "model": (one.get("config") or {}).get("model", ""),
-                  "reported": one.get("reported"), "trained": None}
-                 for one in material.conf.get("references") or ()]  # fmt: skip
     tests = {test.get("origin"): test for test in reversed(material.tests) if test["chosen"] == "reference"}
     rows = []
-    for one in known:
+    for one in material.references:
         name, model, trained = str(one["name"]), str(one["model"]), one.get("trained")
         if test := tests.get(name):
             trial = material.history.trials[test["trial"]]
