@@ -2,14 +2,15 @@
 
 from datetime import UTC, datetime
 
-from search.report import confirming, course, result
+from search.report import again, breakages, confirming, cost, course, deciding, families, result, tested
 from search.report.document import Document
 from search.report.material import Material
 
 
 def document(material: Material) -> Document:
     """The whole report."""
-    makers = (result.section, confirming.section, course.section)
+    makers = (result.section, confirming.section, course.section, deciding.section, families.section, tested.section,
+              breakages.section, cost.section, again.ledger, again.rerun, again.trials)  # fmt: skip
     sections = [section for make in makers if (section := make(material)) is not None]
     return Document(material.name, kicker(material), result.sentences(material), result.figures(material), sections)
 

@@ -79,7 +79,12 @@ def _curves(material: Material, trials: list[TrialResult]) -> Chart:
         f"Learning curves of {count(len(trials), 'trial')}, {NAMES[metric]} by epoch: {_bests(material, trials)}.{best}"
     )
     rungs = " Dotted: the rungs." if material.milestones else ""
-    caption = f"Every trial's {NAMES[metric]}, by how it ended; the star is the winning configuration's best epoch.{rungs}{none}"
+    sizes = material.search.get("dataset_sizes") or {}
+    folds = ", of folds the mean of each one's best" if len(sizes.get("folds") or ()) > 1 else ""
+    caption = (
+        f"Every trial's {NAMES[metric]}, by how it ended; the star is the winning configuration's best{folds}."
+        f"{rungs}{none}"
+    )
     return Chart(wide, narrow, alt, caption, "curves.png")
 
 
@@ -139,7 +144,8 @@ def _best(material: Material, told: Spending) -> Chart:
         panels[0].set(xlabel="epochs spent, of all trials", ylabel=f"best {label}")
         panels[1].set(xlabel=f"{'minutes' if minutes else 'seconds'} of searching")
         if paper.narrow:
-            panels[1].set_ylabel(f"best {label}")
+            for axes in panels:
+                axes.set_ylabel(f"best {NAMES[metric]}")
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         drawn.key(paper, panels[0].get_legend_handles_labels()[0], 5)
@@ -178,14 +184,13 @@ def _rungs(material: Material) -> list[Block]:
     )
     if not material.milestones:
         return [Text(f"{text} There were no rungs.")]
-    rows, before = [], len(trials)
+    rows = []
     for milestone in material.milestones:
         rung = reached(trials, milestone)
         share = f"{100 * rung.went_on / rung.trials:.0f} %" if rung.trials else ""
         rows.append(Row([Cell(f"epoch {milestone}"), Cell(f"{rung.trials:,}"), Cell(f"{rung.went_on:,}"), Cell(share)]))
-        before = rung.went_on
     ended = sum(trial.epochs >= whole for trial in trials)
     rows.append(Row([Cell(f"epoch {whole}, the last"), Cell(f"{ended:,}"), Cell(""), Cell("")]))
     columns = [Column("rung", numeric=False), Column("trials that came"), Column("went on"), Column("share")]
-    states = among({state: number for state, number in material.history.counts().items()})
+    states = among(material.history.counts())
     return [Text(text), Table(f"The rungs; in the end, with all beside the search: {states}", columns, rows)]

@@ -4,7 +4,7 @@ All of it is plain text; what settings, classes and paths say is escaped where i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 
@@ -62,6 +62,13 @@ class Table:
     most: int | None = None
     """So many rows are in the Markdown; the others are counted there."""
 
+    @property
+    def brief(self) -> "Table":
+        """Only the columns that are brief."""
+        kept = [place for place, column in enumerate(self.columns) if column.brief]
+        rows = [replace(row, cells=[row.cells[place] for place in kept]) for row in self.rows]
+        return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -93,14 +100,17 @@ class Facts:
 
     kind: ClassVar[str] = "facts"
     pairs: Sequence[tuple[str, str]]
+    dense: bool = False
+    """Whether many are short, so that they stand beside each other."""
 
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to be copied."""
+    """Lines to be copied. ``folded``: what they are, where they are shown when asked for; the Markdown is without."""
 
     kind: ClassVar[str] = "code"
     text: str
+    folded: str = ""
 
 
 Block = Text | Table | Chart | Picture | Facts | Code

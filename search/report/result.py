@@ -6,10 +6,10 @@ from typing import Any
 
 from search.history import TrialResult
 from search.pictures import style
-from search.report import drawn
+from search.report import again, drawn
 from search.report.document import Block, Cell, Chart, Column, Row, Section, Table, Text, cell
 from search.report.material import BROKEN, Material
-from search.report.wording import NAMES, among, count, duration, figure, interval, listed, percent
+from search.report.wording import NAMES, count, duration, figure, interval, listed, percent
 
 _ROLES = {"winner": "winner", "seed": "its other training", "family": "best of its family", None: "beside them"}
 _SHOWN = 14
@@ -75,6 +75,8 @@ def section(material: Material) -> Section | None:
     if not rows:
         return None
     blocks: list[Block] = [_chart(rows), _table(rows, material.metric)]
+    if settings := again.winning(material):
+        blocks += [Text("The winner's settings:"), settings]
     blocks.append(
         Text(
             "The winner and the best of each family were chosen by validation before the test split was opened; nothing "

@@ -8,7 +8,7 @@ from search.progress import duration
 from search.screen import percent
 from trainables.epoch import cost_name
 
-__all__ = ["NAMES", "among", "count", "cost_name", "duration", "figure", "interval", "listed", "percent", "setting"]
+__all__ = ["NAMES", "among", "cost_name", "count", "duration", "figure", "interval", "listed", "percent", "setting"]
 
 NAMES = {"val_loss": "validation loss", "val_error": "validation error", "val_f1": "validation F1"}
 
