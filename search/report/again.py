@@ -28,8 +28,9 @@ def ledger(material: Material) -> Section | None:
     if not openings:
         return Section("ledger", title, [Text("It has not been opened.")])
     searches = len({str(one.get("search")) for one in openings})
-    where = "on record" if known else "by this search; of others nothing is known here"
-    text = f"{count(len(openings), 'time')}, by {count(searches, 'search', '', 'es')}: that is {where}."
+    where = "what is on record" if known else "what this search did; of others nothing is known here"
+    often = "Once" if len(openings) == 1 else f"{len(openings):,} times, by {count(searches, 'search', '', 'es')}"
+    text = f"{often}: that is {where}."
     if known and not known.get("complete", True):
         text += " The record may lack openings: not all of them could be read."
     text += " Whatever is chosen after a look has seen the test split, and its figure there promises too much."
@@ -59,7 +60,7 @@ def rerun(material: Material) -> Section:
     commit = search.get("git_commit")
     pairs = [
         ("seed", search.get("seed")),
-        ("code", f"commit {commit}{', with changes that are in none' if search.get('git_dirty') else ''}" if commit else ""),
+        ("code", f"commit {commit}{', and changes not committed' if search.get('git_dirty') else ''}" if commit else ""),
         ("versions", ", ".join(f"{name} {version}" for name, version in (search.get("versions") or {}).items())),
         ("data", search.get("dataset_origin")),
         ("digest of the data", search.get("dataset_digest")),

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -15,6 +16,8 @@ from search.pictures import style
 
 _WIDE, _NARROW = 8.6, 3.75
 """Inches."""
+_SHORT = 18
+"""Characters of a label that has room beside another one on a phone."""
 _FONTS = "Helvetica Neue,Helvetica,Arial,Liberation Sans,DejaVu Sans,sans-serif"
 """Narrower than DejaVu Sans, which places were measured with."""
 _LOOK: dict[Any, Any] = {
@@ -56,10 +59,10 @@ def drawn(draw: Callable[[Paper], None], height: float, narrow_height: float | N
 
 def _svg(draw: Callable[[Paper], None], width: float, height: float, *, narrow: bool) -> bytes:
     with matplotlib.rc_context(_LOOK):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
         draw(Paper(figure, narrow))
         file = io.BytesIO()
-        figure.savefig(file, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})  # savefig draws twice
     text = re.sub(r"('DejaVu Sans'[^;\"]*)", _FONTS, file.getvalue().decode())
     text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return re.sub(r"\n\s*", "\n", text).strip().encode()
@@ -67,7 +70,7 @@ def _svg(draw: Callable[[Paper], None], width: float, height: float, *, narrow: 
 
 def rows(paper: Paper, axes: Axes, labels: Sequence[str]) -> None:
     """Names rows 0, 1, ... from the top: beside them, or on a phone, where there is no room, above each of them."""
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=9)
     axes.spines[["left", "top", "right"]].set_visible(False)
     axes.grid(visible=True, axis="x", alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -85,7 +88,9 @@ def rows(paper: Paper, axes: Axes, labels: Sequence[str]) -> None:
 def key(paper: Paper, handles: Sequence[Line2D], columns: int = 4) -> None:
     """What the marks are, below the chart."""
     if handles:
-        paper.figure.legend(handles=list(handles), loc="outside lower left", ncols=1 if paper.narrow else columns)
+        short = max(len(str(handle.get_label())) for handle in handles) <= _SHORT
+        columns = (2 if short else 1) if paper.narrow else columns
+        paper.figure.legend(handles=list(handles), loc="outside lower left", ncols=columns)
 
 
 def mark(marker: str, colour: str, label: str, **more: Any) -> Line2D:

@@ -24,8 +24,8 @@ def section(material: Material) -> Section | None:
 def _table(material: Material, found: list[Family]) -> Table:
     metric = material.metric
     columns = [Column("family", numeric=False), Column("trials"), Column("broke"), Column(f"best {NAMES[metric]}"),
-               Column("chosen trial"), Column("its validation error"), Column("its test error"), Column("95 % interval"),
-               Column("parameters"), Column("median seconds an epoch"), Column("epochs")]  # fmt: skip
+               Column("chosen trial"), Column("validation error"), Column("test error"), Column("95 % interval"),
+               Column("parameters"), Column("seconds an epoch"), Column("epochs")]  # fmt: skip
     rows = []
     for family in found:
         every = [trial for trial in material.searched if trial.model == family.name]

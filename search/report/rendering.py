@@ -20,7 +20,7 @@ _LARGE = 400_000
 """Bytes of a picture that is embedded as it is."""
 _SIDE = 1600
 """Pixels of those that are not."""
-_MARKS = re.compile(r"([\\`*_\[\]<>|~$&]|^[-+#=]|^\d+(?=[.)]))")
+_MARKS = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[-+#=]|(?<=^\d)[.)](?!\S))")
 """What Markdown, or HTML in it, would read as more than text."""
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.tri import Triangulation
 
 from search.history import TrialResult
 from search.pictures import style
@@ -21,6 +20,8 @@ from trainables.epoch import metric_at
 _SLICES = 4
 _INTERPOLATED = 20
 """Trials from which the plane between them is shaded, too."""
+_GRID, _KERNEL, _FAR = 70, 0.11, 0.15
+"""Places along a side, the kernel's width as a share of it, and the weight below which nothing is near."""
 _OUTLYING = 0.95
 _TO_THEIR_END = ("completed", "converged")
 _LONGEST = 14
@@ -177,10 +178,9 @@ def _plane(material: Material, family: str, trials: Sequence[Point], names: Sequ
         axes = paper.figure.subplots()
         style.tidy(axes)
         colours = np.log10(shown) if log else shown
-        levels = np.linspace(colours.min(), max(colours.max(), colours.min() + 1e-9), 11)
-        if shaded and (triangles := _triangles(first, second)) is not None:
-            axes.tricontourf(triangles, colours, levels=levels, cmap="cividis_r", alpha=0.55)
-        points_ = axes.scatter(first.places, second.places, c=colours, cmap="cividis_r", s=42, edgecolors="black",
+        if shaded:
+            _shade(axes, first, second, colours)
+        points_ = axes.scatter(first.places, second.places, c=colours, cmap="viridis_r", s=42, edgecolors="black",
                                linewidths=0.7, zorder=3, clip_on=False)  # fmt: skip
         place = trials.index(best)
         axes.plot(first.places[place], second.places[place], "*", color=style.YELLOW, markeredgecolor="black",
@@ -199,7 +199,7 @@ def _plane(material: Material, family: str, trials: Sequence[Point], names: Sequ
         f"Best {NAMES[metric]} of {count(len(trials), 'trial')} of {family} in the plane of {' and '.join(names)}, dark is "
         f"bad. The best, {value}, is at {where}."
     )
-    between = "What is shaded between them is interpolated" if shaded else "Nothing is interpolated"
+    between = "The shade between them is a mean of those near" if shaded else "Nothing is interpolated"
     caption = (
         f"{family}: the two settings that matter most, each trial coloured by its best {NAMES[metric]}; the star is the "
         f"best. {between}: these are {count(len(trials), 'point')}, and other settings differ among them, too."
@@ -207,16 +207,22 @@ def _plane(material: Material, family: str, trials: Sequence[Point], names: Sequ
     return Chart(wide, narrow, alt, caption)
 
 
-def _triangles(first: Scale, second: Scale) -> Triangulation | None:
-    """As the axes show the points; None where they lie on a line."""
-    sides = []
+def _shade(axes: Axes, first: Scale, second: Scale, colours: np.ndarray) -> None:
+    """The mean of the trials near each place, weighed by a normal kernel (Nadaraya, 1964; Watson, 1964); far from all
+    of them nothing.
+    """
+    spans, grids = [], []
     for scale in (first, second):
         places = np.log(scale.places) if scale.log else scale.places
-        if np.ptp(places) == 0:
-            return None
-        sides.append((places - places.min()) / np.ptp(places))
-    try:
-        triangles = Triangulation(*sides).triangles
-    except (RuntimeError, ValueError):
-        return None
-    return Triangulation(first.places, second.places, triangles)
+        span = np.ptp(places) or 1.0
+        spans.append((places - places.min()) / span)
+        grid = np.linspace(-0.03, 1.03, _GRID)
+        grids.append(np.exp(grid * span + places.min()) if scale.log else grid * span + places.min())
+    unit = np.linspace(-0.03, 1.03, _GRID)
+    across, up = ((unit[:, None] - places) ** 2 for places in spans)
+    weights = np.exp(-(up[:, None] + across[None]) / (2 * _KERNEL**2))
+    total = weights.sum(-1)
+    mean = np.where(total > _FAR, (weights * colours).sum(-1) / np.maximum(total, _FAR), np.nan)
+    levels = np.linspace(colours.min(), max(colours.max(), colours.min() + 1e-9), 13)
+    axes.contourf(*grids, mean, levels=levels, cmap="viridis_r", alpha=0.5)
+    axes.contour(*grids, mean, levels=levels, colors="white", linewidths=0.6)
