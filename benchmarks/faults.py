@@ -35,7 +35,7 @@ from search.summary import write_aside
 
 TRIALS = 8
 EPOCHS = 40
-OPTIONS = ["--model", "mlp", "--num-samples", str(TRIALS), "--epochs", str(EPOCHS), "--grace", "5"]
+OPTIONS = ["--model", "mlp", "--num-samples", str(TRIALS), "--epochs", str(EPOCHS), "--grace", "5", "--confirm", "0"]
 _ORDER = ("start", "search", "saving", "testing", "ended")
 _WEIGHTS: dict[Kind, int] = {"worker": 4, "node": 3, "driver": 4}
 _DELAYS = {"start": 15.0, "search": 0.8, "saving": 0.0, "testing": 1.5, "ended": 0.3}

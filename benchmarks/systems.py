@@ -23,7 +23,8 @@ _ROUNDING = 1e-3
 def rungs_command(setting: Setting) -> list[str]:
     """Our command as a user gives it, which also notes the time of its recorder's thread."""
     options = {"--num-samples": len(setting.given), "--epochs": setting.epochs, "--seed": setting.seed,
-               "--sampler": "random", "--scheduler": setting.scheduler, "--runs-dir": setting.folder}  # fmt: skip
+               "--sampler": "random", "--scheduler": setting.scheduler, "--confirm": 0,
+               "--runs-dir": setting.folder}  # fmt: skip
     texts = [text for name, value in options.items() for text in (name, str(value))]
     changes = [text for assignment in setting.assignments for text in ("--set", assignment)]
     file = str(setting.folder / RECORDER_FILE)

@@ -6,7 +6,7 @@ its keywords.
 
 import hashlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,9 @@ class Dataset:
     """Where the data came from, for people: its files, or how it was made."""
     warnings: tuple[str, ...] = ()
     """What people should know about the files before they trust a result: one line each."""
+    randomly_split: int = 0
+    """So many development examples, the first ones, were shared out between training and validation at random, class by
+    class, as ``splits`` does; those after them are only trained on. 0: the split is fixed."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -79,16 +82,43 @@ class Dataset:
         """The same without the test split."""
         return replace(self, test=None)
 
+    @property
+    def resplits(self) -> bool:
+        """Whether another seed could have split it otherwise."""
+        return self.randomly_split > 0
+
+    def resplit(self, seed: int) -> "Dataset":
+        """The same examples and test split, not copied, in other folds of the same sizes, drawn by ``seed`` from 0.
+
+        A dataset whose split is fixed comes back as it is.
+        """
+        from datasets.splits import redrawn
+
+        if not self.resplits:
+            return self
+        return replace(self, folds=redrawn(self.folds, self.development.targets, self.randomly_split, seed))
+
     def digest(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 over every array, with dtypes and shapes."""
         arrays = [self.development.inputs, self.development.targets]
         arrays += [index for fold in self.folds for index in (fold.train, fold.val)]
         arrays += [self.test.inputs, self.test.targets] if self.test else []
-        digest = hashlib.sha256()
-        for array in arrays:
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()[:16]
+        return _digest(arrays)
+
+    def test_digest(self) -> str:
+        """The same over the test split alone, which must be there: how often that was opened counts, however the rest
+        is split.
+        """
+        assert self.test is not None
+        return _digest([self.test.inputs, self.test.targets])
+
+
+def _digest(arrays: Iterable[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 def load(name: str, root: Path, keywords: Mapping[str, Any]) -> Dataset:

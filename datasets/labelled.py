@@ -89,6 +89,7 @@ def dataset(
                 *_copies_warning(where, found, digests, sides),
             )
         ),
+        randomly_split=0 if len(by_part["val"]) else len(development),
     )
 
 

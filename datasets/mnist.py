@@ -54,6 +54,7 @@ def load(root: Path, *, val: int = 10000, seed: int = 0) -> Dataset:
         test=test,
         origin=origin(paths),
         warnings=_warnings(paths, [development, test]),
+        randomly_split=len(development),
     )
 
 

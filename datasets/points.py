@@ -69,7 +69,15 @@ def dataset(name: str, tables: list[Table], *, test_share: float, val: float, fo
         )
         development, test = everything.at(left), everything.at(held)
         origin = f"{table.path}, of which {len(test)} examples are for testing"
-    return Dataset(name=name, classes=classes, development=development, folds=split, test=test, origin=origin)
+    return Dataset(
+        name=name,
+        classes=classes,
+        development=development,
+        folds=split,
+        test=test,
+        origin=origin,
+        randomly_split=len(development),
+    )
 
 
 def _ordered(table: Table, codes: np.ndarray) -> Examples:

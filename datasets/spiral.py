@@ -38,6 +38,7 @@ def load(root: Path, *, train: int = 1500, test: int = 10000, folds: int = 5, se
         folds=folds_of("dataset spiral", development.targets, CLASSES, _VAL, folds, seed),
         test=generate(test, _TEST_SEED),
         origin="generated from fixed seeds",
+        randomly_split=len(development),
     )
 
 

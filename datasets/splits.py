@@ -87,6 +87,19 @@ def hold_out(
     return Fold(np.sort(train), np.sort(val))
 
 
+def redrawn(folds: Sequence[Fold], targets: np.ndarray, among: int, seed: int) -> tuple[Fold, ...]:
+    """Folds as random as these: within each class, the first ``among`` examples change places with one another.
+
+    So each side of each fold has as many of each class as before, and no seed can leave one without.
+    """
+    random = np.random.default_rng(seed)
+    places = np.arange(len(targets))
+    for target in np.unique(targets):
+        mine = np.flatnonzero(targets[:among] == target)
+        places[mine] = random.permutation(mine)
+    return tuple(Fold(np.sort(places[fold.train]), np.sort(places[fold.val])) for fold in folds)
+
+
 def _number(keyword: str, where: str, size: float, targets: np.ndarray) -> int:
     """A share as a number of examples, at least one."""
     if 0 < size < 1:

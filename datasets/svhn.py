@@ -59,6 +59,7 @@ def load(root: Path, *, val: float = 0.1, extra: bool = False, seed: int = 0) ->
             f"dataset svhn: {paths[part]} is not the published file: its md5 is {found}, not {SOURCES[part].checksum}"
             for part, found in others.items()
         ),
+        randomly_split=len(train),
     )
 
 

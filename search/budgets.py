@@ -32,6 +32,8 @@ class Budgets:
     target: float | None = None
     """Validation error, a share, of the best trial by the task's metric."""
     began: float = field(default_factory=time.monotonic)
+    to_confirm: float = 0.0
+    """The share of the time that is left to what confirms the choice."""
 
     def time_is_up(self) -> Stop | None:
         """The stop, where the time has passed."""
@@ -43,6 +45,9 @@ class Budgets:
         """The stop that the trials' reports so far ask for."""
         if self.epochs is not None and history.epochs_searched >= self.epochs:
             return Stop("epoch budget", f"epoch budget of {self.epochs} spent", at_once=False)
+        if self.seconds is not None and self.to_confirm and self._elapsed() >= self.seconds * (1 - self.to_confirm):
+            reason = f"{1 - self.to_confirm:.0%} of the time budget of {self.seconds:g} s spent, the rest confirms"
+            return Stop("time budget", reason.replace("%", " %"), at_once=False)
         best = best_so_far(history.trials.values(), metric) if self.target is not None else None
         if best is not None and best.best is not None and best.best["val_error"] <= self.target:
             error = best.best["val_error"]

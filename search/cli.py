@@ -54,6 +54,8 @@ class Options:
     register: Register
     ray_address: str | None
     top_k: int
+    confirm: int
+    confirm_seeds: int
     set: list[str]
     dry_run: bool
     quiet: bool
@@ -289,6 +291,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="best trials to be trained to their end and tested, besides each family's best (default: 3)",
     )
+    add(
+        "--confirm",
+        type=number(int, 0, "a whole number from 0"),
+        default=3,
+        metavar="K",
+        help="best configurations, besides each family's best, to be trained again with fresh seeds, and chosen among "
+        "by their means; at most a quarter of the search's epochs; 0 for none (default: 3)",
+    )
+    add("--confirm-seeds", type=COUNT, default=5, metavar="M", help="seeds of each of them (default: 5)")
     add_set(result)
     add("--dry-run", action="store_true", help="say what would be done, and start nothing")
     add("--quiet", action="store_true", help="no progress, only the result")

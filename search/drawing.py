@@ -62,7 +62,7 @@ def _points(examples: Examples) -> pictures.Points:
 def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: Opening) -> None:
     """Its test pictures with its predictions, or its decision regions; its last features of validation examples."""
     assert opening.answers is not None
-    predicted, elsewhere = opening.predicted, opening.answers.elsewhere
+    predicted, elsewhere = opening.predicted[0], opening.answers.elsewhere
     test, classes = dataset.test, dataset.classes
     assert isinstance(test, Examples)
     title = f"{folder.name}: trial {winner.id} ({winner.model})"

@@ -4,22 +4,23 @@ Each fact is written to the event log before anything acts on it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from search.beside import Beside, trial_seed
 from search.budgets import Budgets, Stop
 from search.events import EventLog
-from search.history import Apart, History, State, TrialResult
+from search.history import History, State, TrialResult
 from search.proposer import Proposer
 from search.retention import Retention
 from search.rungs import restore, rungs_of
 from search.selection import select
-from search.space import Config
 from search.task import Task
 from trainables.epoch import cost
+
+if TYPE_CHECKING:
+    from search.confirmation import Confirm
 
 LEAST_SILENCE = 300.0
 EPOCHS_OF_SILENCE = 10
@@ -30,18 +31,6 @@ _GOES_ON = ("interruption", "disk full")
 """A search that was stopped by these may go on: what it left paused keeps its checkpoints."""
 _HUNG = "hung"
 _EPOCHS_KNOWN = 3
-
-
-@dataclass(frozen=True)
-class Beside:
-    """A trial to be trained to its own end beside the search: not judged, told or ranked, and in no epoch budget."""
-
-    kind: Apart
-    origin: str
-    config: Config
-    epochs: int
-    patience: int
-    seed: int
 
 
 class Driver:
@@ -58,12 +47,15 @@ class Driver:
         seed: int,
         top_k: int = 1,
         beside: Sequence[Beside] = (),
+        confirm: "Confirm | None" = None,
         budgets: Budgets | None = None,
         retention: Retention | None = None,
-        warn: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
         on_event: Callable[[], None] = lambda: None,
     ) -> None:
-        """``retention``: None where all checkpoints stay; ``warn`` is called with a line for people."""
+        """``confirm``: None where the choice is not confirmed; ``retention``: None where all checkpoints stay; ``say``
+        is called with lines for people.
+        """
         self.task, self.log, self.history, self.proposer = task, log, history, proposer
         self.num_samples, self.seed, self.top_k = num_samples, seed, top_k
         self.budgets = budgets or Budgets()
@@ -73,8 +65,8 @@ class Driver:
         self.stop: Stop | None = None
         self.failure: TrialResult | None = None
         """The trial whose exception every one of the first trials had."""
-        self._beside = list(beside)
-        self.retention, self.warn, self._on_event = retention, warn, on_event
+        self._beside, self._confirm = list(beside), confirm
+        self.retention, self.say, self._on_event = retention, say, on_event
         self._traces: list[str] = []
         self._unfinished: list[int] = []
         self._on_workers: set[int] = set()
@@ -107,24 +99,32 @@ class Driver:
         What is trained beside the search comes first, with ``epochs`` and ``patience`` of its own. A trial that goes on
         has the ``checkpoints`` that it can go on from, paths in the run's folder, the newest last; where they are gone,
         it begins again, with the number of its ``next_checkpoint``. When all have been proposed, whatever is to be
-        tested goes on to its end.
+        tested goes on to its end; when nothing of the search runs any more, its choice is confirmed.
         """
         if self.stopping:
             return None
         if self._unfinished and not self.stop:
             return self._to_worker(self._unfinished.pop(0))
-        number = len(self.history.trials)
         if self._beside:
-            beside = self._beside.pop(0)
-            own = {"epochs": beside.epochs, "patience": beside.patience}
-            self._record("proposal", trial=number, seed=beside.seed, origin=beside.origin, apart=beside.kind,
-                         config=beside.config, parameters={}, **own)  # fmt: skip
-            return self._to_worker(number)
-        if self.stop:
-            return None
+            return self._propose_beside()
+        proposal = None if self.stop else self._search_on()
+        if proposal is None and self._confirm and not any(map(self._counts, self._on_workers)):
+            self._plan_confirmation(self._confirm)
+            return self._propose_beside() if self._beside else None
+        return proposal
+
+    def _propose_beside(self) -> dict[str, Any]:
+        number, beside = len(self.history.trials), self._beside.pop(0)
+        own = {"epochs": beside.epochs, "patience": beside.patience}
+        own |= {} if beside.split is None else {"split": beside.split}
+        self._record("proposal", trial=number, seed=beside.seed, origin=beside.origin, apart=beside.kind,
+                     config=beside.config, parameters={}, **own)  # fmt: skip
+        return self._to_worker(number)
+
+    def _search_on(self) -> dict[str, Any] | None:
         if (promoted := self.rungs.next(self._left_its_worker)) is not None:
             return self._go_on(promoted)
-        proposed = len(self.history.searched())
+        number, proposed = len(self.history.trials), len(self.history.searched())
         if self.proposer is not None and proposed < self.num_samples:
             config, origin = self.proposer.ask(number)
             seed = trial_seed(self.seed, proposed)
@@ -132,6 +132,14 @@ class Driver:
             self._record("proposal", trial=number, seed=seed, origin=origin, config=config, parameters=parameters)
             return self._to_worker(number)
         return self._finalist() if self.proposer else None
+
+    def _plan_confirmation(self, confirm: "Confirm") -> None:
+        self._confirm, before = None, self.history.confirmation
+        plan = confirm.plan(self.history, self.task)
+        if any(before.get(name) != value for name, value in asdict(plan).items()):
+            self._record("confirmation", **asdict(plan))
+        self._beside = list(confirm.trainings(plan, self.history, self.task, self.seed))
+        self.say(str(plan))
 
     def _finalist(self) -> dict[str, Any] | None:
         for selected in select(self.history.searched(), self.task.metric, self.top_k):
@@ -144,7 +152,15 @@ class Driver:
     @property
     def finished(self) -> bool:
         """Whether ``propose`` gives nothing any more, whatever still happens."""
-        return self.stopping or not (self._beside or (self._on_workers and self.stop is None))
+        return self.stopping or not (self._beside or self._confirm or self._on_workers)
+
+    @property
+    def waiting(self) -> int:
+        """How many trials are to be proposed yet, as far as is known."""
+        return len(self._beside) + (0 if self.stop else self.num_samples - len(self.history.searched()))
+
+    def _counts(self, number: int) -> bool:
+        return self.history.trials[number].apart is None
 
     def _left_its_worker(self, number: int) -> bool:
         return number not in self._on_workers
@@ -160,6 +176,8 @@ class Driver:
         proposal: dict[str, Any] = {"trial": number, "seed": trial.seed, "config": trial.config}
         if trial.own_epochs is not None:
             proposal |= {"epochs": trial.own_epochs, "patience": trial.own_patience}
+        if trial.split is not None:
+            proposal["split"] = trial.split
         if trial.checkpoints:
             proposal["checkpoints"] = self.checkpoints(number)
         elif trial.checkpoints_made:
@@ -185,7 +203,7 @@ class Driver:
             self._record("damaged", trial=number, path=path, problem=problem)
         for problem in damaged.values():
             went_on = f"went on from {self.checkpoints(number)[-1]}" if self.checkpoints(number) else "began again"
-            self.warn(f"trial {number} {went_on}: {problem}")
+            self.say(f"warning: trial {number} {went_on}: {problem}")
         if message["epochs"] and "best" in message:
             used = message.get("used", {})
             self._record("report", trial=number, epochs=message["epochs"], best=message["best"], **used)
@@ -322,7 +340,7 @@ class Driver:
                 only = {} if removal.checkpoints is None else {"checkpoints": removal.checkpoints}
                 self._record("removal", trials=removal.trials, **only)
             if warning := self.retention.warning():
-                self.warn(warning)
+                self.say(f"warning: {warning}")
 
     def _end(self, trial: TrialResult, state: State, reason: str, **detail: Any) -> None:
         value = trial.cost(self.task.metric)
@@ -348,8 +366,3 @@ class Driver:
             if len(self._traces) == FIRST_FAILURES and len(set(self._traces)) == 1 and self._traces[0]:
                 self.failure = trial
                 self._stop(Stop("failures", f"the first trials all ended with {trial.reason}", at_once=True))
-
-
-def trial_seed(search_seed: int, place: int) -> int:
-    """A trial's seed, from the search's seed and the trial's place among those that count."""
-    return int(np.random.SeedSequence([search_seed, place]).generate_state(1)[0])

@@ -34,11 +34,16 @@ def show(task: Task, options: Options, warm: Sequence[WarmStart], earlier: Earli
     warm_start.check_data(warm, dataset, task)
     if earlier:
         earlier.check(task, dataset.digest())
+    confirmation = (
+        f"the best {options.confirm} configurations and each family's best, with {options.confirm_seeds} seeds each, "
+        "in at most a quarter of the search's epochs"
+    )
     plan = {
         "slots": f"{slots} trials side by side, each {options.cpus_per_trial:g} CPUs and {gpus:g} GPUs, "
         f"on {options.ray_address or 'this machine'}",
         "rungs": list(task.milestones),
         "most epochs": options.num_samples * task.epochs,
+        "confirmation": confirmation if options.confirm else "none",
         "references": [reference.name for reference in task.references] if options.references else [],
         "warm start": [str(search) for search in warm],
         "goes on with": earlier.history.counts() if earlier else {},

@@ -9,20 +9,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from datasets import Dataset
-from search import record, references, tracking
+from search import ledger, predictions, record, references, tracking
 from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
 from search.history import History
 from search.packaging import MODEL_FOLDER
 from search.place import Place
+from search.predictions import Predictions
 from search.recorder import Recorder
 from search.selection import Selected
 from search.task import Task
+from search.verdict import verdict
 
 RECORDING_SECONDS = 30.0
 """How long the end of a search waits for MLflow."""
+_WITH_LAST_WORDS = ("summary.json",)
+"""What says also how the recording and the registration went, which is known when MLflow has all else."""
 PACKAGING_SECONDS = 60.0
 """How long it waits for the model that is to be registered."""
 
@@ -40,14 +46,14 @@ class Finish:
         recorder: Recorder,
         began: float,
         register: Register = "never",
-        warn: Callable[[str], None] = lambda _: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``register``: whether the winner is registered, and when it becomes its task's champion; ``warn`` is called
-        with a line for people.
+        """``register``: whether the winner is registered, and when it becomes its task's champion; ``say`` is called
+        with lines for people.
         """
         self.task, self.dataset, self.place, self.folder = task, dataset, place, place.folder
         self.log, self.history, self.recorder, self.began = log, history, recorder, began
-        self.register, self.warn = register, warn
+        self.register, self.say = register, say
         self.registered: str | None = None
         self.packaging: Callable[[float], None] | None = None
         self.drawn = False
@@ -70,7 +76,7 @@ class Finish:
         """
         from search import drawing
         from search.packaging import fit_of
-        from search.testing import begin_packaging, open_test_split
+        from search.testing import begin_packaging, open_test_split, together
 
         trials = [item.trial.id for item in selected]
         self._append("opening", number=len(self.history.openings) + 1, why=why, **_facts_of(selected))
@@ -91,7 +97,7 @@ class Finish:
             opening = opened()
             for place, problem in opening.damaged.items():
                 self._append("damaged", trial=trials[place], path=checkpoints[place], problem=problem)
-                self.warn(f"trial {trials[place]} is not tested as it was: {problem}")
+                self.say(f"warning: trial {trials[place]} is not tested as it was: {problem}")
             if winner and opening.reports:
                 summaries.write_aside(self.folder / "best.pt", opening.best)
             for item, report in zip(selected, opening.reports, strict=not opening.damaged):
@@ -100,10 +106,31 @@ class Finish:
                 self._append("test", **facts, **asdict(report))
         if opening.damaged:
             return False
+        seeds = [place for place, item in enumerate(selected) if item.chosen in ("winner", "seed")]
+        if len(seeds) > 1:
+            predicted = [opening.predicted[place] for place in seeds]
+            self._append("ensemble", **together([trials[place] for place in seeds], predicted, self.dataset))
+        self._keep_predictions(selected, opening.predicted)
         if winner:
             drawing.of_the_winner(self.folder, self.dataset, winner.trial, opening)
         drawing.of_the_tests(self.folder, self.history)
         return True
+
+    def _keep_predictions(self, selected: Sequence[Selected], predicted: Sequence[np.ndarray]) -> None:
+        """Adds these to what the run's folder has of the test examples."""
+        test, path = self.dataset.test, self.folder / predictions.FILE_NAME
+        assert test is not None
+        known = predictions.load(path)
+        classes = known.predicted if known else {}
+        probabilities = known.probabilities if known else {}
+        digest = self.history.search["dataset_digest"]
+        by_hand = references.answers(self.folder.parent, self.task, digest) | (known.references if known else {})
+        for item, rows in zip(selected, predicted, strict=True):
+            classes[item.trial.id], probabilities[item.trial.id] = rows.argmax(1), rows
+            if item.chosen == "reference":
+                by_hand[item.trial.origin] = rows.argmax(1)
+        majority = int(np.bincount(self.dataset.development.targets).argmax())
+        predictions.save(path, Predictions(test.targets, majority, classes, probabilities, by_hand))
 
     def _tested_winner(self) -> int | None:
         return next((test["trial"] for test in self.history.tests if test["chosen"] == "winner"), None)
@@ -125,9 +152,12 @@ class Finish:
         finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()
-            if self.recorder.finish(RECORDING_SECONDS):
+            complete = self.recorder.finish(RECORDING_SECONDS)
+            if complete:
                 self._register()
             self._summarise(interrupted)
+            if complete:
+                self.recorder.send([self.folder / name for name in _WITH_LAST_WORDS])
             self.place.keep_results()
 
     def _register(self) -> None:
@@ -161,7 +191,9 @@ class Finish:
             wall_seconds=self._wall_seconds(),
             interrupted=interrupted,
             folder_bytes=_bytes_in(self.folder) + (self.history.checkpoint_bytes if self.place.mirror else 0),
+            ledger=ledger.told(self.history, self.recorder.openings),
         )
+        self.summary["verdict"] = verdict(self.summary, predictions.load(self.folder / predictions.FILE_NAME))
         summaries.write(self.folder, self.summary)
 
     def _recorded(self) -> dict[str, Any]:

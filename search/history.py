@@ -10,9 +10,10 @@ from search.space import Config
 from trainables.epoch import CHECKPOINTS_KEPT, cost
 
 State = Literal["running", "paused", "completed", "pruned", "converged", "diverged", "oom", "failed", "cancelled"]
-Apart = Literal["reference", "again"]
-"""Of trials trained to their own end beside the search: hand-tuned references, and configurations trained again."""
-BY_RANK = ("winner", "family")
+Apart = Literal["reference", "confirmation", "again"]
+"""Of trials trained to their own end beside the search: hand-tuned references, and configurations trained again, to
+confirm the choice or because somebody asked for it."""
+BY_RANK = ("winner", "seed", "family")
 """Roles of what was chosen among all trials that count, so that more of them can change it."""
 
 
@@ -36,6 +37,8 @@ class TrialResult:
     own_epochs: int | None = None
     own_patience: int | None = None
     """Of one beside the search: the most that it trains and its patience, where the others have the task's."""
+    split: int | None = None
+    """The seed of a validation split of its own."""
     state: State = "running"
     reason: str = ""
     traceback: str = ""
@@ -129,8 +132,12 @@ class History:
         """Of all together."""
         self.stop: Event | None = None
         """What ended the search before its last trial."""
+        self.confirmation: Event = {}
+        """What is trained again to confirm the choice, see ``confirmation.Plan``."""
         self.openings: list[Event] = []
         self.tests: list[Event] = []
+        self.ensemble: Event = {}
+        """The figures of the winner's trainings together, where there are several."""
         self.ends: list[Event] = []
         self.seconds_cut_off = 0.0
         """What commands took that were killed, until the last that is known of them."""
@@ -158,6 +165,11 @@ class History:
         if not openings or self._opened or not {test["trial"] for test in self.tests} >= {*openings[-1]["trials"]}:
             return None
         return {name: openings[-1][name] for name in ("trials", "chosen")}
+
+    @property
+    def to_confirm(self) -> int:
+        """Trainings that are to confirm the choice, once that is planned."""
+        return len(self.confirmation.get("configurations", ())) * int(self.confirmation.get("seeds", 0))
 
     def counts(self) -> dict[str, int]:
         """Trials by state, in the order of first appearance."""
@@ -197,6 +209,9 @@ class History:
             if trial.state == "running":
                 trial.promoted = event["time"]
 
+    def _on_confirmation(self, event: Event) -> None:
+        self.confirmation = event
+
     def _on_slots(self, event: Event) -> None:
         self.slots.append((event["time"], event["slots"]))
 
@@ -210,6 +225,7 @@ class History:
             event.get("apart"),
             event.get("epochs"),
             event.get("patience"),
+            event.get("split"),
         )
         self.trials[trial.id] = trial
 
@@ -284,10 +300,13 @@ class History:
     def _on_opening(self, event: Event) -> None:
         self.openings.append(event)
         if "winner" in event.get("chosen", ()):  # another choice, of a search that went on
-            self._opened = True
+            self._opened, self.ensemble = True, {}
             self.tests = [
                 test | {"chosen": None if test["chosen"] in BY_RANK else test["chosen"]} for test in self.tests
             ]
+
+    def _on_ensemble(self, event: Event) -> None:
+        self.ensemble = event
 
     def _on_end(self, event: Event) -> None:
         self.ends.append(event)

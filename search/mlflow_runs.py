@@ -11,24 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from search import experiments
 from search.endings import told
 from search.events import FILE_NAME, Event, EventReader
 from search.history import BY_RANK, History
+from search.ledger import Ledger
 from search.tracking import artifact_location
 from trainables.epoch import METRICS
 
 FIGURES = ("train_loss", "train_error", *METRICS, "lr")
 GIVEN_FILES = ("conf.yaml", "requirements.txt")
 """In the run's folder from the start: the conf as it was given, and all packages as they are installed."""
-_ARTIFACTS = (".json", ".csv", ".png", ".pt")
+_ARTIFACTS = (".json", ".csv", ".png", ".pt", ".npz", ".html", ".md")
 _EVENTS_A_STEP = 500
 _VALUE_LENGTH = 6000
 _SECONDS_BETWEEN_CURVES = 20.0
 _SHARE = 0.02
 """What running trials have reported is written so often, more seldom where it would take more of the time."""
-_PROXIED = "mlflow-artifacts:"
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""Else MLflow's UI opens an experiment as one of language models, without charts of runs."""
 
 
 @dataclass
@@ -58,12 +57,15 @@ class Runs:
         self.due = time.monotonic() + _SECONDS_BETWEEN_CURVES
         self.parent: str | None = None
         self.experiment_id: str | None = None
+        self.ledger: Ledger | None = None
 
     def connect(self, tracking_uri: str) -> None:
         """Finds or makes the search's run."""
         (event,) = self.reader.new(limit=1)
         self.history.apply(event)
-        self.experiment_id = self._experiment(event["experiment"], artifact_location(tracking_uri, event["experiment"]))
+        location = artifact_location(tracking_uri, event["experiment"])
+        self.experiment_id = experiments.for_files(self.client, event["experiment"], location)
+        self.ledger = Ledger(self.client, tracking_uri, event)
         known = self._runs()
         self.parent = self._write_parent(event, known.pop("", None))
         self.run_ids |= {int(trial): run.info.run_id for trial, run in known.items()}
@@ -126,27 +128,16 @@ class Runs:
                 self._end_trial(event)
             case "resumption":
                 self._go_on(event)
-            case "opening" if "winner" in event.get("chosen", ()):
-                for test in tested:
+            case "opening":
+                assert self.ledger is not None
+                self.ledger.write(event)
+                for test in tested if "winner" in event.get("chosen", ()) else ():
                     if test["chosen"] in BY_RANK:
                         self._log(self.run_ids[test["trial"]], tags={"chosen": f"formerly {test['chosen']}"})
             case "test":
                 self._test(event)
             case "end":
                 self._end(event)
-
-    def _experiment(self, name: str, location: str | None) -> str:
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is None:
-            return str(self.client.create_experiment(name, location, _EXPERIMENT_TAGS))
-        if location and experiment.artifact_location.startswith(_PROXIED):
-            raise RuntimeError(
-                f"the files of experiment {name} go through the server that made it: start python -m mlflow_server, "
-                "and add --tracking-uri http://127.0.0.1:5000"
-            )
-        if experiment.lifecycle_stage == "deleted":  # in the UI, where a name can't be used again before it is purged
-            self.client.restore_experiment(experiment.experiment_id)
-        return str(experiment.experiment_id)
 
     def _runs(self) -> dict[str, Any]:
         """The search's runs by trial number as text, its own under the empty text.

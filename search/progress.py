@@ -105,7 +105,8 @@ class ProgressView:
     def standing(self) -> Standing:
         """The search at this moment."""
         elapsed = time.monotonic() - self.started
-        return Standing.of(self.history, self.task, self.num_samples, self.slots, elapsed=elapsed, now=time.time(),
+        total = max(self.num_samples + self.history.to_confirm, len(self.history.trials))
+        return Standing.of(self.history, self.task, total, self.slots, elapsed=elapsed, now=time.time(),
                            top_k=self.top_k, budgets=self._budgets)  # fmt: skip
 
     def frame(self) -> "Text":

@@ -6,10 +6,13 @@ MLflow, so recording can be repeated at will: ``python -m search.record`` does.
 
 import os
 import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.ledger import Entry, openings, split_of
 from search.mlflow_runs import Runs
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -75,6 +78,8 @@ class Recorder:
         self.experiment_id: str | None = None
         self.arrived: Arrived | None = None
         """What a look at MLflow found at the end; None before."""
+        self.openings: list[Entry] | None = None
+        """Of the search's test split, by all searches, as MLflow had them at the end; None before."""
         self._drain, self._give_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._follow, name="recorder", daemon=True)
 
@@ -98,6 +103,13 @@ class Recorder:
         self._give_up.set()
         return complete
 
+    def send(self, files: Iterable[Path]) -> None:
+        """Puts files in the place of those that MLflow has of the search; where that fails, it keeps those."""
+        with suppress(Exception):
+            store = open_store(self.tracking_uri)
+            for file in files:
+                store.log_artifact(self.parent, str(file))
+
     @property
     def running(self) -> bool:
         """Whether it still follows, or tries to."""
@@ -107,7 +119,8 @@ class Recorder:
         while not self._give_up.is_set():
             try:
                 mlflow = import_mlflow()
-                runs = Runs(self.run_folder, open_store(self.tracking_uri), mlflow.entities, self.run_ids)
+                store = open_store(self.tracking_uri)
+                runs = Runs(self.run_folder, store, mlflow.entities, self.run_ids)
                 runs.connect(self.tracking_uri)
                 self.parent, self.experiment_id = runs.parent, runs.experiment_id
                 while not self._give_up.is_set():
@@ -116,6 +129,7 @@ class Recorder:
                     self.problem = None
                     if not more:
                         if draining:
+                            self.openings = openings(store, split_of(runs.history.search))
                             self.arrived = Arrived(*runs.compared(self._give_up.is_set))
                             return
                         self._drain.wait(_SECONDS_BETWEEN_LOOKS)

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.driver import Beside, trial_seed
+import numpy as np
+
+from search import predictions
+from search.beside import Beside, trial_seed
 from search.history import History
 from search.summary import write_aside
 from search.task import Reference, Task
@@ -94,3 +97,14 @@ def rows(runs_folder: Path, task: Task, digest: str) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def answers(runs_folder: Path, task: Task, digest: str) -> dict[str, np.ndarray]:
+    """By name, the classes that references trained in earlier searches predict of the test examples, where kept."""
+    found = {}
+    for row in rows(runs_folder, task, digest):
+        if trained := row["trained"]:
+            kept = predictions.load(runs_folder / trained["search"] / predictions.FILE_NAME)
+            if kept and trained["trial"] in kept.predicted:
+                found[row["name"]] = kept.predicted[trained["trial"]]
+    return found

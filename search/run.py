@@ -166,13 +166,13 @@ class Search:
     ) -> int:
         from search import references
         from search.budgets import Budgets
+        from search.confirmation import SHARE, Confirm, selected
         from search.driver import Driver
         from search.finish import Finish
         from search.progress import ProgressView
         from search.recorder import Recorder
         from search.removing import Remover
         from search.retention import Retention
-        from search.selection import select
         from trainables.trial import Plan
 
         task, options = self.task, self.options
@@ -181,7 +181,8 @@ class Search:
         beside = references.to_train(task, options.seed) if options.references else []
         beside = [reference for reference in beside if reference.origin not in there]
         total = options.num_samples + len(beside) + len(there)
-        most = min(options.max_concurrent or total, total)
+        confirm = Confirm(options.confirm, options.confirm_seeds, dataset.resplits) if options.confirm else None
+        most = options.max_concurrent or total + options.confirm * options.confirm_seeds
         slots = min(resources.slots, most)
         folder = kept.folder
         remover = Remover(kept.storage)
@@ -199,7 +200,14 @@ class Search:
             seed=options.seed,
             top_k=options.top_k,
             beside=beside,
-            budgets=Budgets(options.time_budget, options.epoch_budget, options.target, self.session.began),
+            confirm=confirm,
+            budgets=Budgets(
+                options.time_budget,
+                options.epoch_budget,
+                options.target,
+                self.session.began,
+                to_confirm=SHARE / (1 + SHARE) if confirm else 0.0,
+            ),
             retention=Retention(
                 history,
                 task.metric,
@@ -208,7 +216,7 @@ class Search:
                 budget=options.disk_budget,
                 remove=remover.remove,
             ),
-            warn=lambda text: progress.say(f"warning: {text}"),
+            say=progress.say,
             on_event=progress.update,
         )
         if self.earlier:
@@ -231,8 +239,8 @@ class Search:
             cpus=resources.cpus,
             gpus=resources.gpus,
         )
-        began, warn = self.session.began, driver.warn
-        finish = Finish(task, dataset, kept, log, history, recorder, began, options.register, warn)
+        began = self.session.began
+        finish = Finish(task, dataset, kept, log, history, recorder, began, options.register, progress.say)
         try:
             with closing(proposer):
                 self.session.train(driver, dataset, plan, kept, most, progress)
@@ -240,11 +248,11 @@ class Search:
                 raise UserError(f"{kept.problem}: this command has ended")
             if driver.stop and driver.stop.by == "disk full":
                 raise OSError(errno.ENOSPC, driver.stop.reason, driver.stop.reason.partition(": ")[0])
-            while selected := select(history.trials.values(), task.metric, options.top_k):
-                if finish.tested(selected):  # by the command that this one goes on from
+            while chosen := selected(history, task.metric, options.top_k):
+                if finish.tested(chosen):  # by the command that this one goes on from
                     break
-                progress.say(f"testing {len(selected)} checkpoints")
-                if finish.test(selected, "search", resources.cpus, resources.gpus):
+                progress.say(f"testing {len(chosen)} checkpoints")
+                if finish.test(chosen, "search", resources.cpus, resources.gpus):
                     break
         finally:  # whatever breaks, what is there is written down, unless it is for want of room
             if not remover.finish(history, REMOVAL_SECONDS):
@@ -303,6 +311,7 @@ class Search:
             "tracking_uri": uri,
             "experiment": self.task.name,
             "dataset_digest": dataset.digest(),
+            "test_digest": dataset.test_digest(),
             "dataset_origin": dataset.origin,
             "dataset_warnings": list(dataset.warnings),
             "dataset_sizes": {

@@ -9,7 +9,13 @@ from rich.table import Table
 
 from search.progress import duration
 
-_ROLES = {"winner": "winner", "family": "best of its family", "again": "", None: "beside them"}
+_ROLES = {
+    "winner": "winner",
+    "seed": "the same, another seed",
+    "family": "best of its family",
+    "again": "",
+    None: "beside them",
+}
 
 
 def result_table(summary: dict[str, Any]) -> Table:
@@ -84,6 +90,17 @@ def _folds(summary: dict[str, Any]) -> str | None:
     )
 
 
+def _looks(summary: dict[str, Any]) -> str | None:
+    """How often the test split has been opened, if more than once."""
+    ledger = summary["ledger"]
+    if ledger is None or len(ledger["openings"]) < 2:
+        return None
+    count, searches = len(ledger["openings"]), len({entry["id"] for entry in ledger["openings"]})
+    more = "" if ledger["complete"] else "; MLflow may know of more"
+    by = "1 search" if searches == 1 else f"{searches} searches"
+    return f"this test split has been looked at {count} times, by {by}{more}"
+
+
 def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, str]]) -> None:
     """Prints the whole result; ``places`` are what lies where."""
 
@@ -108,6 +125,8 @@ def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, 
         say("No trial left a checkpoint: nothing was tested.")
     if folds := _folds(summary):
         say(folds)
+    if looks := _looks(summary):
+        say(looks)
     for warning in summary["dataset_warnings"]:
         say(f"warning: {warning}")
     unlucky = [trial for trial in summary["trials"] if trial["state"] in ("failed", "oom", "diverged")]

@@ -7,15 +7,15 @@ from typing import Literal
 from search.history import TrialResult
 from trainables.epoch import rank
 
-Role = Literal["winner", "family", "reference", "again"]
+Role = Literal["winner", "seed", "family", "reference", "again"]
 
 
 @dataclass(frozen=True)
 class Selected:
     """A trial to be tested.
 
-    ``chosen``: the winner, the best of its family, a reference, one trained again, or None for one only shown beside
-    them.
+    ``chosen``: the winner, its configuration with another seed, the best of its family, a reference, one trained again,
+    or None for one only shown beside them.
     """
 
     trial: TrialResult

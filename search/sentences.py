@@ -162,7 +162,10 @@ def _confirmed(confirmed: Mapping[str, Any], found: Mapping[str, Any], shares: _
     several = len(row["values"]) > 1
     seeds = f"{len(row['values'])} fresh seeds" if several else "a fresh seed"
     average = " on average" * several
-    interval = f" ({' to '.join(text(end) for end in row['interval'])})" if row["interval"] else ""
+    interval = ""
+    if row["interval"]:
+        low, high = row["interval"]
+        interval = f" ({shares.between((low, high)) if metric == 'val_error' else f'{low:.4f} to {high:.4f}'})"
     costs = [cost({metric: value}, metric) for value in row["values"]]
     best = ", better than any of them" * (several and cost({metric: row["searched"]}, metric) < min(costs))
     start = f"Trained again with {seeds}, its configuration has a validation {what} of {text(row['mean'])}"

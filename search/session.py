@@ -153,8 +153,7 @@ class Session:
             now = min(most, cluster.fitting(cluster.joined_nodes(), plan.cpus, plan.gpus))
             progress.slots = now or progress.slots
             if demand:
-                to_propose = driver.num_samples - len(driver.history.searched())
-                demand.ask(min(most, to_propose + driver.history.counts().get("running", 0)) - now)
+                demand.ask(min(most, driver.waiting + driver.history.counts().get("running", 0)) - now)
             return now
 
         if self.said:

@@ -159,7 +159,8 @@ def seconds_left(
         free = []
         for trial, (chance, place) in zip(running, chances, strict=False):
             most = trial.own_epochs or epochs
-            life = most if trial.apart == "again" else min(most, draw(trial.epochs if trial.curve else -1, chance))
+            whole = trial.apart in ("again", "confirmation")
+            life = most if whole else min(most, draw(trial.epochs if trial.curve else -1, chance))
             pace = _pace(trial) if trial.curve else paces[int(place * len(paces))]
             free.append(max(0.0, (life - trial.epochs) * pace - _silence(trial, now)))
         free += [0.0] * (slots - len(free))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search import confirmation
 from search.history import History, TrialResult
 from trainables.epoch import METRICS
 
@@ -16,6 +17,7 @@ SCHEMA_VERSION = 1
 TEST_FIELDS = (
     "trial", "model", "origin", "chosen", "opening", "error", "loss", "f1", "interval", "fold_errors", "checkpoint"
 )  # fmt: skip
+ENSEMBLE_FIELDS = ("trials", "error", "interval", "loss", "f1")
 
 
 def summarise(
@@ -27,25 +29,36 @@ def summarise(
     wall_seconds: float,
     interrupted: bool,
     folder_bytes: int,
+    ledger: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The summary of a search, from its history, what MLflow has of it, and what is known of the references.
 
     ``started`` is in seconds since the epoch; ``wall_seconds``, of all commands of this search, and a trial's
-    ``seconds`` in its epochs, are seconds; losses are nats an example, errors and scores shares of 0 to 1; ``metric``
-    is what trials are ranked by. ``trials``: one entry a trial, with the best figures so far, null where it has none;
-    ``apart`` is null for a trial that counts, "reference" for a hand-tuned one, "again" for a configuration trained
+    ``seconds`` in its epochs, are seconds; losses are nats an example, errors and scores shares of 0 to 1;
+    ``metric`` is what trials are ranked by.
+
+    ``trials``: one entry a trial, with the best figures so far, null where it has none; ``apart`` is null for a
+    trial that counts, "reference" for a hand-tuned one, "confirmation" and "again" for a configuration trained
     again; ``counts``: trials by state; ``ended_by``: all trials, time budget, epoch budget, target, interruption or
     failures; ``busy``: the share of the workers' time that epochs took, from the first one's start to the last
-    proposal's; ``worker_processes``: how many processes ran them; ``damaged_checkpoints``: ``trial`` and ``problem`` of
-    those that could not be read. ``test``: one entry a tested checkpoint, those of the winner's opening first
-    (``chosen``: winner, family, reference, again or null; ``interval``: 95 %, of the error; ``fold_errors``: each
-    fold's model alone); ``best``: the winner's, or null; ``references``: what was ``reported`` of each and, where it
-    has ever been trained here on these data, ``trained``; ``confirmed`` is null until winners are confirmed by training
-    them again;
-    ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether all trials
-    and epochs were found there in the end, how many, and where not all, why and what to run; ``registered``: what the
-    registry has of the winner; ``disk``: ``checkpoints``, how many trials keep one, ``checkpoint_bytes``, of all of
-    these together, and ``bytes``, of everything in the run's folder.
+    proposal's; ``worker_processes``: how many processes ran them; ``damaged_checkpoints``: ``trial`` and
+    ``problem`` of those that could not be read.
+
+    ``test``: one entry a tested checkpoint, those of the winner's opening first (``chosen``: winner, seed, which is
+    the winner's configuration trained with another one, family, reference, again or null; ``interval``: 95 %, of
+    the error; ``fold_errors``: each fold's model alone); ``best``: the winner's, or null; ``references``: what was
+    ``reported`` of each and, where it has ever been trained here on these data, ``trained``; ``confirmed``: null,
+    or what was ``asked``, the ``note`` of what of it had to be left, and of each configuration the search's trial,
+    its value there (``searched``) and the ``values`` of its ``trainings`` with fresh seeds, null where one broke,
+    their ``mean``, by which the ``winner`` is chosen, and the training of it that is tested, ``best``;
+    ``not_confirmed``: why not; ``ensemble``: the winner's trainings, their probabilities averaged, on the test
+    split; ``dataset_warnings``: what one should know of the data before one trusts a figure; ``mlflow``: whether
+    all trials and epochs were found there in the end, how many, and where not all, why and what to run;
+    ``registered``: what the registry has of the winner; ``ledger``: who has looked at this test split, or null
+    where this search has not (``split``: its digest; ``openings``: see ``ledger.Entry``; ``complete``: false where
+    MLflow could not be asked and only this search's are known); ``verdict``: see ``verdict.verdict``; ``disk``:
+    ``checkpoints``, how many trials keep one, ``checkpoint_bytes``, of all of these together, and ``bytes``, of
+    everything in the run's folder.
     """
     search = history.search
     tests = [{name: test[name] for name in TEST_FIELDS} for test in history.tests]
@@ -81,12 +94,15 @@ def summarise(
         "test": tests,
         "best": best,
         "references": list(references),
-        "confirmed": None,
+        "confirmed": confirmation.facts(history, history.metric),
+        "not_confirmed": confirmation.why_not(history, history.metric),
+        "ensemble": {name: history.ensemble[name] for name in ENSEMBLE_FIELDS} if history.ensemble else None,
         "dataset_origin": search["dataset_origin"],
         "dataset_warnings": search["dataset_warnings"],
         "tracking_uri": search["tracking_uri"],
         "experiment": search["experiment"],
         "mlflow": recorded,
+        "ledger": ledger,
         "disk": {
             "checkpoints": sum(bool(trial.checkpoints) for trial in history.trials.values()),
             "checkpoint_bytes": history.checkpoint_bytes,

@@ -72,6 +72,13 @@ def report(trial: int, by_fold: np.ndarray, targets: np.ndarray, classes: Sequen
     )
 
 
+def together(trials: Sequence[int], predicted: Sequence[np.ndarray], dataset: Dataset) -> dict[str, Any]:
+    """``trials`` and the figures on the test split of these trials' class probabilities, averaged."""
+    assert dataset.test is not None
+    found = report(trials[0], np.stack(predicted), dataset.test.targets, dataset.classes)
+    return {"trials": list(trials), **{name: getattr(found, name) for name in ("loss", "error", "interval", "f1")}}
+
+
 @dataclass(frozen=True)
 class Aside:
     """What the first checkpoint is asked beside the test split, for its pictures; any of them may be empty."""
@@ -102,8 +109,8 @@ class Opening:
     """Of the checkpoints in the order asked for."""
     best: bytes
     """The first checkpoint's file with its best weights only."""
-    predicted: np.ndarray
-    """The first one's class probabilities of the test examples, shape (examples, classes)."""
+    predicted: list[np.ndarray]
+    """Of each, in the same order, class probabilities of the test examples, shape (examples, classes)."""
     answers: Answers | None
     """None where nothing was asked aside."""
     damaged: dict[int, str] = field(default_factory=dict)
@@ -184,12 +191,12 @@ def open_test_split(
     def opened() -> Opening:
         found = ray.get(evaluation)
         if found.damaged:
-            return Opening([], b"", np.empty(0), None, found.damaged)
+            return Opening([], b"", [], None, found.damaged)
         reports = [
             report(trial, by_fold, test.targets, dataset.classes)
             for trial, by_fold in zip(trials, found.predicted, strict=True)
         ]
-        return Opening(reports, found.best, found.predicted[0].mean(0), found.answers)
+        return Opening(reports, found.best, [by_fold.mean(0) for by_fold in found.predicted], found.answers)
 
     return opened
 

@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(arguments: Sequence[str]) -> int:
     options = Options(**vars(parser().parse_args(arguments)))
     from search import place, results, tracking
-    from search.driver import Beside, Driver
+    from search.beside import Beside
+    from search.driver import Driver
     from search.events import FILE_NAME, EventLog
     from search.finish import Finish
     from search.progress import ProgressView

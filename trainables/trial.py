@@ -118,9 +118,10 @@ def run_trial(
     """The trainable.
 
     ``config`` has ``trial`` (its number), ``seed`` and ``config`` (the settings); for one that is trained to an end of
-    its own also ``epochs`` and ``patience``, for one that goes on after a pause, or the death of its worker, its last
-    ``checkpoints``, names in the storage, the newest last. It goes on from the newest that can be read, if any. One
-    whose checkpoints are gone has the number of its ``next_checkpoint``: what removes the old ones may still be at it.
+    its own also ``epochs`` and ``patience``, and ``split``, the seed of a validation split of its own, if it has one;
+    for one that goes on after a pause, or the death of its worker, its last ``checkpoints``, names in the storage, the
+    newest last. It goes on from the newest that can be read, if any. One whose checkpoints are gone has the number of
+    its ``next_checkpoint``: what removes the old ones may still be at it.
 
     Each report holds the epochs since the last one, the best so far, and in the last one how the trial ended. Only a
     death of the process is left to Ray to retry; every exception is an ending of this trial. A report names the
@@ -134,6 +135,8 @@ def run_trial(
     learning = None
     try:
         storage.check()
+        if "split" in config:
+            dataset = dataset.resplit(config["split"])
         learning = reports.restored(lambda: make_learning(dataset, config["config"], plan, config["seed"]))
         for epoch in learning:
             reports.epoch(epoch, learning)

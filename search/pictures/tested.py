@@ -15,7 +15,14 @@ from search.pictures.curves import value_scale
 
 _SHOWN = 8
 _OUTLYING = 3.0
-_ORDER = {"winner": 0, "family": 1, "reference": 2, None: 3, "again": 4}
+_NAMES = {
+    "winner": "winner",
+    "seed": "winner, another seed",
+    "family": "best of its family",
+    "again": "trained again",
+    None: "also tested",
+}
+_ORDER = {"winner": 0, "family": 1, "reference": 2, "seed": 3, None: 4, "again": 5}
 _KINDS = (("loss", 1, "loss (nats per example)"), ("error", 100, "error (%)"))
 _REFERENCE_GROUND = "#F2F2F2"
 
@@ -79,7 +86,13 @@ def _panel(axes: Axes, trial: TrialResult, kind: str, unit: float, top: float) -
 
 
 def _heading(trial: TrialResult, test: dict[str, Any]) -> str:
-    role = {"winner": "winner", "family": "best of its family", "again": "trained again", None: "also tested"}
+    role = {
+        "winner": "winner",
+        "family": "best of its family",
+        "seed": "winner, another seed",
+        "again": "trained again",
+        None: "also tested",
+    }
     name = role.get(test["chosen"]) or style.shortened(f"reference {test['origin']}", 24)
     return f"{name}\n{style.shortened(trial.model, 14)}, trial {trial.id}"
 

@@ -144,6 +144,24 @@ def test_another_seed_splits_the_same_examples_otherwise(case, loaded, root_of):
     assert set(first).isdisjoint(second)
 
 
+@pytest.mark.parametrize("case", SEEDED.values(), ids=SEEDED)
+def test_split_again_the_same_arrays_are_in_other_folds_of_the_same_kind(case, loaded):
+    dataset = loaded(case)
+    assert dataset.resplits
+    other, again, sent = dataset.resplit(5), dataset.resplit(5), pickle.loads(pickle.dumps(dataset.blind())).resplit(5)
+    assert other.development is dataset.development
+    assert other.test is dataset.test
+    assert sent.test is None
+    assert other.test_digest() == dataset.test_digest()
+    assert other.digest() == again.digest() != dataset.digest()
+    targets = dataset.development.targets
+    for fold, before, away in zip(other.folds, dataset.folds, sent.folds, strict=True):
+        np.testing.assert_array_equal(fold.val, away.val)
+        np.testing.assert_array_equal(np.sort(np.r_[fold.train, fold.val]), np.arange(len(targets)))
+        np.testing.assert_array_equal(np.bincount(targets[fold.val]), np.bincount(targets[before.val]))
+    assert {tuple(fold.val) for fold in other.folds}.isdisjoint(tuple(fold.val) for fold in dataset.folds)
+
+
 FROM_FILES = {name: case for name, case in CASES.items() if case.sample is not None}
 
 

@@ -65,6 +65,20 @@ def test_blind_copy_has_all_but_the_test_split(dataset):
     assert replace(blind, test=dataset.test) == dataset
 
 
+def test_its_split_by_position_is_the_only_one(dataset):
+    assert not dataset.resplits
+    assert dataset.resplit(1) is dataset
+
+
+def test_the_test_splits_digest_follows_its_arrays_and_nothing_else(dataset):
+    other_validation = digits.load(NOWHERE, train=900, val=450)
+    assert dataset.test_digest() == other_validation.test_digest() != dataset.digest()
+    test = dataset.test
+    others = [replace(test, inputs=test.inputs + 1), replace(test, targets=test.targets[::-1].copy())]
+    others.append(test.at(np.arange(400)))
+    assert len({dataset.test_digest(), *(replace(dataset, test=other).test_digest() for other in others)}) == 4
+
+
 def test_digest_follows_every_array_and_nothing_else(dataset):
     assert dataset.digest() == digits.load(Path("/elsewhere")).digest()
     assert len(dataset.digest()) == 16

@@ -53,7 +53,9 @@ def test_parts_that_are_there_are_kept_and_the_others_split_off(tmp_path, folder
     start = {"train": 0, "val": 100, "test": 200}
     for folder, part in folders.items():
         pets(tmp_path, counts[part], f"pets/{folder}", start[part])
-    found = seen(load(tmp_path, val=0.15))
+    dataset = load(tmp_path, val=0.15)
+    assert dataset.resplits == ("val" not in folders.values())
+    found = seen(dataset)
     assert {part: len(found[part]) for part in found} == sizes
     for part in set(folders.values()) - {"train"}:
         assert found[part] == pairs(counts[part], start[part])

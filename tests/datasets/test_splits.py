@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datasets import Fold
 from datasets.errors import UserError
-from datasets.splits import development_and_test, folds_of, hold_out
+from datasets.splits import development_and_test, folds_of, hold_out, redrawn
 
 CLASSES = ("a", "b", "c")
 TARGETS = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [60, 30, 10]))
@@ -56,6 +57,39 @@ def test_splits_follow_the_seed_and_nothing_else(split):
         np.testing.assert_array_equal(fold.val, same.val)
         np.testing.assert_array_equal(fold.train, same.train)
     assert {tuple(fold.val) for fold in one}.isdisjoint(tuple(fold.val) for fold in other)
+
+
+@pytest.mark.parametrize("folds", [1, 2, 5])
+def test_redrawn_folds_are_others_of_the_same_sizes_in_every_class(folds):
+    before = folds_of("n", TARGETS, CLASSES, 0.2, folds, 0)
+    after, again, other = (redrawn(before, TARGETS, 100, seed) for seed in (1, 1, 2))
+    for one, same, old in zip(after, again, before, strict=True):
+        assert everything(one.train, one.val) == list(range(100))
+        for side in ("train", "val"):
+            new = getattr(one, side)
+            np.testing.assert_array_equal(new, np.sort(new))
+            np.testing.assert_array_equal(new, getattr(same, side))
+            np.testing.assert_array_equal(np.bincount(TARGETS[new]), np.bincount(TARGETS[getattr(old, side)]))
+    if folds > 1:
+        assert everything(*(fold.val for fold in after)) == list(range(100))
+    held = [{tuple(fold.val) for fold in drawn} for drawn in (before, after, other)]
+    assert len(set.union(*held)) == 3 * folds
+
+
+def test_redrawn_each_example_validates_as_often_as_its_share():
+    (fold,) = folds_of("n", TARGETS, CLASSES, 0.2, 1, 0)
+    counts = np.zeros(100)
+    for seed in range(1000):
+        counts[redrawn([fold], TARGETS, 100, seed)[0].val] += 1
+    assert np.abs(counts / 1000 - 0.2).max() < 4 * np.sqrt(0.2 * 0.8 / 1000)
+
+
+def test_a_class_of_two_is_on_both_sides_whatever_the_seed():
+    targets = np.repeat([0, 1], [18, 2])
+    fold = Fold(np.r_[0:14, 18], np.r_[14:18, 19])
+    for seed in range(50):
+        (other,) = redrawn([fold], targets, 20, seed)
+        assert set(targets[other.train]) == set(targets[other.val]) == {0, 1}
 
 
 @pytest.mark.parametrize("val", [0, -1, 0.0, 1.0, 1.5, 100])

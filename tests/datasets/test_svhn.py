@@ -55,6 +55,10 @@ def test_extra_examples_are_only_trained_on(tmp_path):
     assert more.development.inputs.flags["C_CONTIGUOUS"]
     np.testing.assert_array_equal(more.folds[0].val, plain.folds[0].val)
     np.testing.assert_array_equal(more.folds[0].train, np.r_[plain.folds[0].train, np.arange(100, 130)])
+    (other,), (same,) = more.resplit(7).folds, plain.resplit(7).folds
+    np.testing.assert_array_equal(other.val, same.val)
+    np.testing.assert_array_equal(other.train, np.r_[same.train, np.arange(100, 130)])
+    assert set(other.val) != set(more.folds[0].val)
 
 
 def test_files_with_other_checksums_are_read_with_a_warning_each(tmp_path, monkeypatch):

@@ -193,14 +193,14 @@ def test_a_checkpoint_is_in_the_log_before_the_ending_that_nobody_goes_on_after(
 
 def test_damaged_checkpoints_are_told_with_what_the_trial_went_on_from(make_driver: MakeDriver) -> None:
     said: list[str] = []
-    driver = make_driver([{}], warn=said.append)
+    driver = make_driver([{}], say=said.append)
     driver.propose()
     for number in range(2):
         driver.report(message(0, [number + 1], 0.4, checkpoint=f"c{number}", bytes=7))
     driver.report(message(0, [3], 0.4, damaged={"c1": "c1: is damaged (cut off)"}))
     driver.report(message(0, [4], 0.4, damaged={"c0": "c0: is damaged (cut off)"}))
     assert said == [
-        "trial 0 went on from c0: c1: is damaged (cut off)",
-        "trial 0 began again: c0: is damaged (cut off)",
+        "warning: trial 0 went on from c0: c1: is damaged (cut off)",
+        "warning: trial 0 began again: c0: is damaged (cut off)",
     ]
     assert [damage["trial"] for damage in driver.history.damages()] == [0, 0]

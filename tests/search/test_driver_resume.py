@@ -9,9 +9,11 @@ import pytest
 from closed_form import Scripted
 from driving import message
 
-from search import conf, events
+from search import conf, confirmation, events
+from search.beside import Beside
 from search.budgets import Budgets
-from search.driver import Beside, Driver
+from search.confirmation import Confirm
+from search.driver import Driver
 from search.events import EventLog
 from search.history import History
 
@@ -31,7 +33,7 @@ class Play:
         resume = path.exists()
         self.log, self.history = EventLog(path, resume=resume), History(events.read(path) if resume else ())
         task = conf.load("digits", {"epochs": EPOCHS, "grace": 1, "scheduler": scheduler}, [])
-        there = any(trial.apart for trial in self.history.trials.values())
+        there = any(trial.apart == "reference" for trial in self.history.trials.values())
         self.driver = Driver(task, self.log, self.history, Scripted(CONFIGS[:1] + CONFIGS), num_samples=samples, seed=0,  # type: ignore[arg-type]
                              top_k=2, beside=[] if there else [REFERENCE], **options)  # fmt: skip
         if resume:
@@ -84,26 +86,34 @@ def check(history: History, samples: int = SAMPLES) -> None:
     assert not {trial.state for trial in history.trials.values()} & {"running", "paused", "cancelled"}
     for trial in history.trials.values():
         assert [epoch["index"] for epoch in trial.curve] == list(range(1, trial.epochs + 1))
-    assert [trial.state for trial in history.trials.values() if trial.apart] == ["completed"]
+    beside = [trial.state for trial in history.trials.values() if trial.apart]
+    assert beside == ["completed"] * (1 + history.to_confirm)
     finished = [trial for trial in trials if trial.state in ("completed", "converged")]
     assert min(finished, key=lambda trial: trial.best["val_loss"]).config["level"] == min(LEVELS[:samples])  # type: ignore[index]
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "median", "none"])
-def test_a_search_goes_on_from_any_event_to_the_same_end(tmp_path: Path, scheduler: str) -> None:
-    lines = whole(tmp_path / "whole", scheduler=scheduler)
+def test_a_search_goes_on_from_any_event_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str
+) -> None:
+    monkeypatch.setattr(confirmation, "SHARE", 1.0)
+    options: dict[str, Any] = {"scheduler": scheduler, "confirm": Confirm(1, 2, resplit=False)}
+    lines = whole(tmp_path / "whole", **options)
+    assert sum('"apart": "confirmation"' in line for line in lines) == 2
     reported = sum('"report"' in line for line in lines)
     for cut in range(1, len(lines) + 1):
         folder = tmp_path / f"{cut:03d}"
         folder.mkdir()
         torn = lines[cut][:20] if cut < len(lines) else ""
         (folder / events.FILE_NAME).write_text("".join(lines[:cut]) + torn)
-        history = Play(folder, scheduler=scheduler).run(random.Random(cut))
+        history = Play(folder, **options).run(random.Random(cut))
         check(history)
         again = (folder / events.FILE_NAME).read_text()
         assert again.startswith("".join(lines[:cut])), "what was logged stays"
         assert again.count('"report"') <= reported * 1.5
         assert History(events.read(folder / events.FILE_NAME)).counts() == history.counts()
+        (best,) = confirmation.confirmed(history, "val_loss")
+        assert (best.trial.config["level"], len(best.costs)) == (min(LEVELS[:SAMPLES]), 2)
 
 
 def test_a_search_can_be_cut_off_time_and_again(tmp_path: Path) -> None:

@@ -152,11 +152,11 @@ def test_beyond_its_disk_budget_the_least_valuable_go(make_driver: MakeDriver) -
 
 def test_where_what_is_needed_is_more_than_the_budget_that_is_said_once(make_driver: MakeDriver) -> None:
     said: list[str] = []
-    driver = make_driver([{}] * 3, grace=2, keep=3, budget=2_000_000, warn=said.append)
+    driver = make_driver([{}] * 3, grace=2, keep=3, budget=2_000_000, say=said.append)
     for number in range(3):
         driver.propose()
         train(driver, number, [1], 0.5, size=2_500_000)
-    assert said == ["what running trials and the best need takes 2.5 MB, more than --disk-budget"]
+    assert said == ["warning: what running trials and the best need takes 2.5 MB, more than --disk-budget"]
     assert has(driver) == {0: 1, 1: 1, 2: 1}
 
 

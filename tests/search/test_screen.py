@@ -20,7 +20,7 @@ def said(*tests: dict[str, Any], **changes: Any) -> str:
               for number in range(9)]  # fmt: skip
     summary = {"name": "mine", "metric": "val_loss", "trials": trials, "counts": {"completed": 9},
                "epochs_trained": 90, "wall_seconds": 61.0, "ended_by": "all trials", "ended_reason": "",
-               "test": list(tests), "references": [], "dataset_warnings": [], **changes}  # fmt: skip
+               "test": list(tests), "references": [], "ledger": None, "dataset_warnings": [], **changes}  # fmt: skip
     console = Console(file=io.StringIO(), width=60)
     screen.show(console, summary, [("results", "runs/mine")])
     text: str = console.file.getvalue()
@@ -98,6 +98,23 @@ def test_folds_budgets_warnings_and_broken_trials_are_said() -> None:
     assert "winner's 2 folds, test error of each model alone: 2.00, 3.00 %; averaged: 1.00 %\n" in text
     assert "warning: dataset svhn: not the published file\n" in text
     assert "trial 1 oom: CUDA out of memory\n" in text
+
+
+@pytest.mark.parametrize(
+    ("searches", "complete", "line"),
+    [
+        ("a", True, None),
+        ("aba", True, "this test split has been looked at 3 times, by 2 searches"),
+        ("aa", True, "this test split has been looked at 2 times, by 1 search"),
+        ("aa", False, "this test split has been looked at 2 times, by 1 search; MLflow may know of more"),
+    ],
+)
+def test_how_often_the_test_split_was_looked_at_is_said_if_more_than_once(
+    searches: str, complete: bool, line: str | None
+) -> None:
+    openings = [{"id": name, "search": "mine"} for name in searches]
+    text = said(TEST, ledger={"split": "s", "openings": openings, "complete": complete})
+    assert [found for found in text.splitlines() if "looked at" in found] == ([line] if line else [])
 
 
 def test_nothing_tested_is_said() -> None:
