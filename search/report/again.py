@@ -18,7 +18,7 @@ _OPENINGS = 30
 
 def ledger(material: Material) -> Section | None:
     """The openings of the test split on record."""
-    known = material.summary.get("ledger")
+    known = material.told.get("ledger")
     openings: Sequence[Mapping[str, Any]] = known["openings"] if known else [
         {"search": material.name, "number": one.get("number"), "time": one.get("time"),
          "checkpoints": len(one.get("trials") or ()), "why": one.get("why")}
@@ -27,13 +27,12 @@ def ledger(material: Material) -> Section | None:
     title = "How often the test split was looked at"
     if not openings:
         return Section("ledger", title, [Text("It has not been opened.")])
-    searches = len({str(one.get("search")) for one in openings})
-    where = "what is on record" if known else "what this search did; of others nothing is known here"
+    searches = len({str(one.get("id", one.get("search"))) for one in openings})
     often = "Once" if len(openings) == 1 else f"{len(openings):,} times, by {count(searches, 'search', '', 'es')}"
-    text = f"{often}: that is {where}."
-    if known and not known.get("complete", True):
-        text += " The record may lack openings: not all of them could be read."
-    text += " Whatever is chosen after a look has seen the test split, and its figure there promises too much."
+    complete = bool(known and known.get("complete"))
+    where = "" if complete else " as far as this search knows: the record in MLflow was not at hand, or lacked some"
+    after = "Whatever is chosen after a look has seen the test split, and its figure there promises too much."
+    text = f"{often}{where}. {after}"
     columns = [Column("when (UTC)", numeric=False), Column("search", numeric=False), Column("opening"),
                Column("checkpoints"), Column("why", numeric=False)]  # fmt: skip
     rows = []
@@ -57,10 +56,10 @@ def rerun(material: Material) -> Section:
     sizes = search.get("dataset_sizes") or {}
     folds = sizes.get("folds") or ()
     shape = "×".join(map(str, sizes.get("input_shape") or ()))
-    commit = search.get("git_commit")
+    commit, changed = search.get("git_commit"), ", and changes not committed" if search.get("git_dirty") else ""
     pairs = [
         ("seed", search.get("seed")),
-        ("code", f"commit {commit}{', and changes not committed' if search.get('git_dirty') else ''}" if commit else ""),
+        ("code", f"commit {commit}{changed}" if commit else ""),
         ("versions", ", ".join(f"{name} {version}" for name, version in (search.get("versions") or {}).items())),
         ("data", search.get("dataset_origin")),
         ("digest of the data", search.get("dataset_digest")),
@@ -75,8 +74,8 @@ def rerun(material: Material) -> Section:
     blocks.append(
         Text(
             "A trial's figures follow from its settings and its seed (on CPUs to the last bit); which settings are "
-            "proposed depends on the order in which trials end, so that the same command finds another way. All packages "
-            "are in requirements.txt, the conf as it was given in conf.yaml, every event in events.jsonl.",
+            "proposed depends on the order in which trials end, so that the same command finds another way. All "
+            "packages are in requirements.txt, the conf as it was given in conf.yaml, every event in events.jsonl.",
             "note",
         )
     )
@@ -120,8 +119,9 @@ def trials(material: Material) -> Section | None:
     names, same = _varied(settings)
     metrics = list(dict.fromkeys([metric, "val_loss", "val_error"]))
     columns = [Column("trial"), Column("model", numeric=False), Column("how it ended", numeric=False), Column("epochs"),
-               *(Column(NAMES[name]) for name in metrics), Column("part", numeric=False), Column("seconds", brief=False),
-               Column("parameters", brief=False), *(Column(name, brief=False) for name in names),
+               *(Column(NAMES[name]) for name in metrics), Column("part", numeric=False),
+               Column("seconds", brief=False), Column("parameters", brief=False),
+               *(Column(name, brief=False) for name in names),
                Column("reason", numeric=False, brief=False)]  # fmt: skip
     rows = [_row(material, trial, metrics, own, names) for trial, own in zip(shown, settings, strict=True)]
     blocks: list[Block] = []

@@ -72,7 +72,8 @@ def _said(broken: Sequence[TrialResult], healthy: Sequence[TrialResult]) -> str:
     p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.3f}"
     return (
         f"What tells them best from the others: {found.what}, as {found.broken} of these {len(counted)} have it and "
-        f"{found.others} of the other {len(healthy)} ({p}, Fisher's exact test, for {count(looked, 'split')} looked at)."
+        f"{found.others} of the other {len(healthy)} ({p}, Fisher's exact test, allowing for {count(looked, 'split')} "
+        "looked at)."
     )
 
 

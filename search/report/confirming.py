@@ -20,14 +20,14 @@ _SINGLE = (
 
 def section(material: Material) -> Section | None:
     """The confirmation, or why there is none."""
-    if not material.winner and not material.summary.get("confirmed"):
+    confirmed = material.told.get("confirmed")
+    if not material.winner and not confirmed:
         return None
-    confirmed = material.summary.get("confirmed")
     blocks: list[Block]
     if confirmed and confirmed.get("configurations"):
         blocks = _confirmed(material, confirmed)
     else:
-        why = str(material.summary.get("not_confirmed") or "it is of a search without that step")
+        why = str(material.told.get("not_confirmed") or "the search knew no such step")
         blocks = [
             Text(f"The choice was not confirmed by training the best configurations again: {why}."),
             Text(_SINGLE),
@@ -55,14 +55,10 @@ def _confirmed(material: Material, confirmed: Mapping[str, Any]) -> list[Block]:
             f"one with the best {NAMES[metric]}; that was settled before the test split was opened."
         )
     )
-    if ensemble := material.summary.get("ensemble"):
-        blocks.append(
-            Text(
-                f"Together, their probabilities averaged, trials {listed(ensemble['trials'])} have a test error of "
-                f"{percent(ensemble.get('error'))}" + (f" ({ends})" if (ends := interval(ensemble.get("interval"))) else "")
-                + f" and a loss of {figure(ensemble.get('loss'), 'loss')}."
-            )
-        )  # fmt: skip
+    if ensemble := material.told.get("ensemble"):
+        error = f"{percent(ensemble['error'])} ({interval(ensemble['interval'])})"
+        together = f"Together, their probabilities averaged, trials {listed(ensemble['trials'])} have a test error of"
+        blocks.append(Text(f"{together} {error} and a loss of {figure(ensemble['loss'], 'loss')}."))
     return blocks
 
 
@@ -78,8 +74,8 @@ def _table(rows: Sequence[Mapping[str, Any]], metric: str) -> Table:
         cells = [
             Cell(f"trial {row['trial']}"), Cell(str(row["model"])), Cell(figure(row.get("searched"), metric)),
             Cell(figure(row.get("mean"), metric) or "some broke"), Cell(interval(row.get("interval"), metric)),
-            Cell(", ".join(figure(value, metric) or "broke" for value in values)), Cell(percent(errors.get("searched"))),
-            Cell(percent(errors.get("mean"))),
+            Cell(", ".join(figure(value, metric) or "broke" for value in values)),
+            Cell(percent(errors.get("searched"))), Cell(percent(errors.get("mean"))),
             cell(row.get("parameters"), f"{row['parameters']:,}" if row.get("parameters") else None),
             Cell(parts.get(str(row.get("chosen")), "")),
         ]  # fmt: skip
@@ -111,7 +107,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], metric: str) -> Chart:
         drawn.key(paper, [
             drawn.mark("D", style.VERMILION, "in the search", markerfacecolor="white"),
             drawn.mark("|", style.BLUE, "each fresh training", markersize=10),
-            drawn.mark("o", style.BLUE, "their mean, 95 % interval (winner blue)", linestyle="-"),
+            drawn.mark("o", style.BLUE, "their mean, 95 % interval", linestyle="-"),
         ])  # fmt: skip
 
     said = "; ".join(

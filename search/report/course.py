@@ -94,9 +94,9 @@ def _fates(material: Material, trials: list[TrialResult]) -> list[Line2D]:
                if (number := sum(trial.state == fate for trial in trials))]  # fmt: skip
     if material.winning and material.winning.best:
         colour = FATES[material.winning.state][0]
-        handles.insert(0, Line2D([], [], color=colour, linewidth=2.4, marker="*", markersize=11, markeredgecolor="black",
-                                 label=f"trial {material.winning.id}, the winning one" if material.winner else
-                                 f"trial {material.winning.id}, the best so far"))  # fmt: skip
+        label = f"trial {material.winning.id}, the {'winning one' if material.winner else 'best so far'}"
+        handles.insert(0, drawn.mark("*", colour, label, linestyle="-", linewidth=2.4, markersize=11,
+                                     markeredgecolor="black"))  # fmt: skip
     return handles
 
 
@@ -131,8 +131,8 @@ def _best(material: Material, told: Spending) -> Chart:
                       label=name, **look)  # fmt: skip
         if winner and winner.id in told.moments:
             at, value = told.moments[winner.id]
-            axes.plot([against[at - 1]], [unit * value], "*", color=style.YELLOW, markersize=13, markeredgecolor="black",
-                      zorder=6, clip_on=False, linestyle="none", label=f"trial {winner.id}")  # fmt: skip
+            axes.plot([against[at - 1]], [unit * value], "*", color=style.YELLOW, markersize=13,
+                      markeredgecolor="black", zorder=6, clip_on=False, label=f"trial {winner.id}")  # fmt: skip
         value_scale(axes, [unit * value for _, value in overall])
         axes.set_xlim(left=0)
         style.tidy(axes)

@@ -49,7 +49,7 @@ def section(material: Material) -> Section | None:
         return None
     title, task = "Which settings decide", material.task
     if task is None:
-        why = "The search's conf is not valid here, so that its space is not known: a model of one's own is not found, say."
+        why = "The search's conf is not valid here (a model of one's own is not found, say), so its space is not known."
         return Section("settings", title, [Text(why)])
     families = judged(material.log, material.metric)
     found = deciding(task.space, families)
@@ -144,7 +144,7 @@ def _chart(found: Mapping[str, Deciding]) -> Chart:
     )
     wide, narrow = drawn.drawn(draw, 1.0 + 0.29 * most, (0.6 + 0.4 * most) * len(found) + 0.4)
     caption = (
-        "Importance by PED-ANOVA: a setting's share in what tells a family's best trials from the rest. The line is its "
-        "80 % interval (delete-d jackknife over the trials); where lines overlap, the order is not sure."
+        "Importance by PED-ANOVA: a setting's share in what tells a family's best trials from the rest. The line is "
+        "its 80 % interval (delete-d jackknife over the trials); where lines overlap, the order is not sure."
     )
     return Chart(wide, narrow, f"Importances with their 80 % intervals. {said}.", caption, "importance.png")

@@ -62,7 +62,8 @@ def _svg(draw: Callable[[Paper], None], width: float, height: float, *, narrow: 
         figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
         draw(Paper(figure, narrow))
         file = io.BytesIO()
-        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})  # savefig draws twice
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(file, metadata={"Date": None, "Creator": None})  # savefig would draw it twice
     text = re.sub(r"('DejaVu Sans'[^;\"]*)", _FONTS, file.getvalue().decode())
     text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     return re.sub(r"\n\s*", "\n", text).strip().encode()

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import UserError
-from search import events, results
+from search import confirmation, events, ledger, results
 from search.events import Event
 from search.history import History, TrialResult
+from search.predictions import FILE_NAME as PREDICTIONS
 from search.predictions import Predictions
 from search.predictions import load as load_predictions
 from search.selection import best_so_far
@@ -97,16 +99,36 @@ class Material:
             return best_so_far(self.searched, self.metric)
         trial = self.history.trials[self.winner["trial"]]
         number = trial.origin.removeprefix("trial ")
-        if str(trial.apart) == "confirmation" and number.isdecimal():
+        if trial.apart == "confirmation" and number.isdecimal():
             return self.history.trials.get(int(number), trial)
         return trial
 
     @cached_property
-    def references(self) -> Sequence[Mapping[str, Any]]:
-        """As the summary has them; without one, those of the conf, and which of them were trained in this search."""
-        if "references" in self.summary:
-            found: Sequence[Mapping[str, Any]] = self.summary["references"]
-            return found
+    def told(self) -> Mapping[str, Any]:
+        """What the summary says, and where it does not, what the log can: ``test``, ``trials``, ``references``,
+        ``confirmed``, ``not_confirmed``, ``ensemble``, ``ledger``, ``verdict``.
+        """
+        history, metric, ends = self.history, self.metric, self.history.ends
+        made: dict[str, Any] = {
+            "test": self.tests,
+            "trials": [trial_row(trial) for trial in history.trials.values()],
+            "metric": metric,
+            "interrupted": bool(ends) and bool(ends[-1].get("interrupted")),
+            "confirmed": confirmation.facts(history, metric),
+            "not_confirmed": confirmation.why_not(history, metric),
+            "ensemble": history.ensemble or None,
+        }
+        if "references" not in self.summary:
+            made["references"] = self._references()
+        if "ledger" not in self.summary and "id" in self.search:
+            made["ledger"] = ledger.told(history, None)
+        made |= {name: value for name, value in self.summary.items() if value is not None}
+        if "verdict" not in made:
+            made["verdict"] = verdict(made, self.predictions)
+        return made
+
+    def _references(self) -> list[dict[str, Any]]:
+        """Those of the conf, and which of them were trained in this search."""
         tests = {test.get("origin"): test for test in reversed(self.tests) if test["chosen"] == "reference"}
         return [
             {
@@ -117,21 +139,6 @@ class Material:
             }
             for one in self.conf.get("references") or ()
         ]
-
-    @cached_property
-    def verdict(self) -> Mapping[str, Any]:
-        """As the summary has it; without one, or of a version without it, made of what there is."""
-        if known := self.summary.get("verdict"):
-            return dict(known)
-        ends = self.history.ends
-        told = {
-            "test": self.tests,
-            "trials": [trial_row(trial) for trial in self.history.trials.values()],
-            "references": self.references,
-            "metric": self.metric,
-            "interrupted": bool(ends) and bool(ends[-1].get("interrupted")),
-        }
-        return verdict({**told, **self.summary}, self.predictions)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -169,7 +176,15 @@ def read(folder: Path) -> Material:
     history = History(log)
     if not history.search:
         raise UserError(f"{folder}: was cut off before the search began: there is nothing to report")
-    return Material(folder, log, history, _summary(folder, history), load_predictions(folder))
+    return Material(folder, log, history, _summary(folder, history), _predictions(folder))
+
+
+def _predictions(folder: Path) -> Predictions | None:
+    """None where the folder has none, or a file that was cut off."""
+    try:
+        return load_predictions(folder / PREDICTIONS)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _summary(folder: Path, history: History) -> Mapping[str, Any]:

@@ -11,13 +11,13 @@ from search.report.document import Block, Cell, Chart, Column, Row, Section, Tab
 from search.report.material import BROKEN, Material
 from search.report.wording import NAMES, count, duration, figure, interval, listed, percent
 
-_ROLES = {"winner": "winner", "seed": "its other training", "family": "best of its family", None: "beside them"}
+_ROLES = {"winner": "winner", "seed": "the same, another seed", "family": "best of its family", None: "beside them"}
 _SHOWN = 14
 
 
 def sentences(material: Material) -> list[str]:
     """What the verdict says, and whether that is the end."""
-    return [*map(str, material.verdict["sentences"]), *_state(material)]
+    return [*map(str, material.told["verdict"]["sentences"]), *_state(material)]
 
 
 def _state(material: Material) -> list[str]:
@@ -79,8 +79,9 @@ def section(material: Material) -> Section | None:
         blocks += [Text("The winner's settings:"), settings]
     blocks.append(
         Text(
-            "The winner and the best of each family were chosen by validation before the test split was opened; nothing "
-            "is chosen from what stands beside them. Intervals are Wilson's 95 % for an error on so many test examples. "
+            "The winner and the best of each family were chosen by validation before the test split was opened; "
+            "nothing is chosen from what stands beside them. Intervals are Wilson's 95 % for an error on so many test "
+            "examples. "
             "As reported is what was published of a configuration, trained here what it gave on these data.",
             "note",
         )
@@ -94,7 +95,7 @@ def compared(material: Material) -> list[Found]:
     order = ("winner", "seed", "family", "again", None)
     tests.sort(key=lambda test: order.index(test["chosen"]) if test["chosen"] in order else len(order))
     rows = [_tested(material, test) for test in tests]
-    ensemble = material.summary.get("ensemble")
+    ensemble = material.told.get("ensemble")
     if ensemble:
         what = f"ensemble of trials {listed(ensemble['trials'])}"
         place = sum(test["chosen"] in ("winner", "seed") for test in tests)
@@ -121,7 +122,7 @@ def _tested(material: Material, test: Mapping[str, Any]) -> Found:
 def _references(material: Material) -> list[Found]:
     tests = {test.get("origin"): test for test in reversed(material.tests) if test["chosen"] == "reference"}
     rows = []
-    for one in material.references:
+    for one in material.told.get("references") or ():
         name, model, trained = str(one["name"]), str(one["model"]), one.get("trained")
         if test := tests.get(name):
             trial = material.history.trials[test["trial"]]

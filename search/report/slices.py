@@ -196,13 +196,13 @@ def _plane(material: Material, family: str, trials: Sequence[Point], names: Sequ
     where = " and ".join(f"{name} {setting(best.settings[name])}" for name in names)
     value = figure(metric_at(best.cost, metric), metric)
     alt = (
-        f"Best {NAMES[metric]} of {count(len(trials), 'trial')} of {family} in the plane of {' and '.join(names)}, dark is "
-        f"bad. The best, {value}, is at {where}."
+        f"Best {NAMES[metric]} of {count(len(trials), 'trial')} of {family} in the plane of {' and '.join(names)}, "
+        f"dark is bad. The best, {value}, is at {where}."
     )
     between = "The shade between them is a mean of those near" if shaded else "Nothing is interpolated"
     caption = (
-        f"{family}: the two settings that matter most, each trial coloured by its best {NAMES[metric]}; the star is the "
-        f"best. {between}: these are {count(len(trials), 'point')}, and other settings differ among them, too."
+        f"{family}: the two settings that matter most, each trial coloured by its best {NAMES[metric]}; the star is "
+        f"the best. {between}: these are {count(len(trials), 'point')}, and other settings differ among them, too."
     )
     return Chart(wide, narrow, alt, caption)
 

@@ -110,8 +110,9 @@ def _classes(entries: Sequence[Mapping[str, Any]]) -> Table:
 
 def _calibration(material: Material, trial: int) -> Mapping[str, Any] | None:
     """As the verdict has it."""
-    if material.verdict.get("trial") == trial and material.verdict.get("bins"):
-        return material.verdict
+    verdict: Mapping[str, Any] = material.told["verdict"]
+    if verdict.get("trial") == trial and verdict.get("bins"):
+        return verdict
     predictions = material.predictions
     if predictions is None or trial not in predictions.probabilities:
         return None
@@ -145,7 +146,8 @@ def _reliability(found: Mapping[str, Any]) -> Chart:
 
     wide, narrow = drawn.drawn(draw, 4.2, 4.4)
     said = "; ".join(
-        f"{100 * each['low']:.0f} to {100 * each['high']:.0f} %: {100 * each['right']:.0f} % right of {each['examples']:,}"
+        f"{100 * each['low']:.0f} to {100 * each['high']:.0f} %: {100 * each['right']:.0f} % right of "
+        f"{each['examples']:,}"
         for each in bins
     )
     excess = 100 * (found.get("excess") or 0.0)
@@ -166,12 +168,13 @@ def _pictures(material: Material, who: str) -> list[Block]:
     known = (
         Picture("regions.png", f"Decision regions of {who} in the plane of the two inputs, with development and test "
                 f"points; {wrong} test points are wrong.", f"Decision regions of {who}."),
-        Picture("mistakes.png", f"The first test pictures that {who} takes for another class, each with its true and its "
-                f"predicted class and the probability of that; {wrong} are wrong.", f"The first that {who} gets wrong."),
+        Picture("mistakes.png", f"The first test pictures that {who} takes for another class, each with its true and "
+                f"its predicted class and the probability of that; {wrong} are wrong.",
+                f"The first that {who} gets wrong."),
         Picture("examples.png", f"The first test pictures with their true class and what {who} takes them for.",
                 "The first test pictures, wrong or right."),
-        Picture("embedding.png", f"Validation examples by the last features of {who}, embedded in the plane and in space "
-                "by t-SNE, coloured by class; those taken for another class are ringed.",
+        Picture("embedding.png", f"Validation examples by the last features of {who}, embedded in the plane and in "
+                "space by t-SNE, coloured by class; those taken for another class are ringed.",
                 "Last features of validation examples, by t-SNE: distances between far groups mean little."),
     )  # fmt: skip
     return [picture for picture in known if material.has(picture.name)]
