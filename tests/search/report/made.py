@@ -11,17 +11,16 @@ import optuna
 from search import conf, predictions
 from search.predictions import Predictions
 from search.space import propose
-from search.task import Task
 
 CLASSES = ("zero", "one", "two")
-STATES = ("completed", "converged", "pruned", "pruned", "pruned")
+STATES = ("completed", "completed", "converged", "pruned", "pruned", "pruned", "pruned")
 
 
 class Log:
     """Events of a search of digits, one second each. ``facts``: what the search's own event says otherwise."""
 
-    def __init__(self, task: Task | None = None, **facts: Any) -> None:
-        self.task = task or conf.load("digits", {"epochs": 9, "grace": 1}, [])
+    def __init__(self, **facts: Any) -> None:
+        self.task = conf.load("digits", {"epochs": 9, "grace": 1}, [])
         self.events: list[dict[str, Any]] = []
         self.add(
             "search", **{"name": "made", "id": "the id", "task": "digits", "seed": 1, "metric": "val_loss",
@@ -83,18 +82,18 @@ def searched(log: Log, trials: int, seed: int = 0) -> None:
         config = propose(log.task.space, asked)
         rate = next(value for name, value in config.items() if name.rpartition(".")[2] == "lr")
         level = 0.05 + abs(np.log(rate / 0.004)) + 0.05 * source.random()
-        state = "diverged" if rate > 0.008 else STATES[number % len(STATES)]
+        state = "diverged" if rate > 0.008 and number > 3 else STATES[number % len(STATES)]
         epochs = {"completed": 9, "converged": 5, "diverged": 2}.get(state, 1 + 2 * (number % 2))
         log.trial(config, [float(level + 1 / index) for index in range(1, epochs + 1)], state,
                   parameters=asked.params, reason="the loss is not finite" if state == "diverged" else "")  # fmt: skip
 
 
-def whole(folder: Path, **facts: Any) -> Path:
+def whole(folder: Path, trials: int = 40, **facts: Any) -> Path:
     """A finished search with all there is: a reference, what failed, a confirmed winner, its predictions."""
     log = Log(options={"confirm": 2}, **facts)
     reference = log.task.references[0]
     by_hand = log.trial(reference.config, [0.9, 0.8], "converged", origin=reference.name, apart="reference")
-    searched(log, 40)
+    searched(log, trials)
     numbers = [event["trial"] for event in log.events if event["event"] == "ending" and event["state"] == "completed"]
     first, second = numbers[:2]
     log.add("confirmation", configurations=[first, second], seeds=2, cap=90, note="", resplit=True,
