@@ -88,14 +88,13 @@ class Confirm:
 
     def trainings(self, plan: Plan, history: History, task: Task, seed: int) -> Iterator[Beside]:
         """Those that there are not yet, a seed of all configurations after the other."""
-        there = {(training.origin, training.seed) for training in _trainings(history)}
+        there = {(training.repeats, training.seed) for training in _trainings(history)}
         for place in range(plan.seeds):
             own = trial_seed(seed, _SEED_OFFSET + place)
             for number in plan.configurations:
-                origin, config = _origin(number), history.trials[number].config
-                if (origin, own) not in there:
-                    split = own if self.resplit else None
-                    yield Beside("confirmation", origin, config, task.epochs, task.patience, own, split)
+                if (number, own) not in there:
+                    config, split = history.trials[number].config, own if self.resplit else None
+                    yield Beside("confirmation", f"trial {number}", config, task.epochs, task.patience, own, split)
 
 
 @dataclass(frozen=True)
@@ -124,10 +123,9 @@ def confirmed(history: History, metric: str) -> list[Confirmed]:
     then to the quicker.
     """
     rows: dict[int, dict[int, TrialResult]] = {number: {} for number in history.confirmation.get("configurations", ())}
-    by_origin = {_origin(number): number for number in rows}
     for training in _trainings(history):
-        if training.origin in by_origin and training.state in (*_CAME_TO_THEIR_END, *_BROKE):
-            rows[by_origin[training.origin]][training.seed] = training
+        if training.repeats in rows and training.state in (*_CAME_TO_THEIR_END, *_BROKE):
+            rows[training.repeats][training.seed] = training
     seeds = [seed for seed in next(iter(rows.values()), {}) if all(seed in row for row in rows.values())]
     found = []
     for number, row in rows.items() if seeds else ():
@@ -183,7 +181,8 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
         errors = [training.figure("val_error") for training in one.trainings]
         whole = [error for error in errors if error is not None]
         if one is found[0]:
-            others = [other.costs for other in found[1:] if math.isfinite(other.mean)]
+            among = plan["configurations"][: plan["asked"]["configurations"]]
+            others = [other.costs for other in found[1:] if other.trial.id in among and math.isfinite(other.mean)]
             interval = selected_mean_interval(one.costs, others)
         else:
             interval = mean_interval(one.costs) if math.isfinite(one.mean) else None
@@ -234,10 +233,6 @@ def why_not(history: History, metric: str) -> str:
 
 def _trainings(history: History) -> list[TrialResult]:
     return [trial for trial in list(history.trials.values()) if trial.apart == "confirmation"]
-
-
-def _origin(number: int) -> str:
-    return f"trial {number}"
 
 
 def _cost(training: TrialResult, metric: str) -> float:

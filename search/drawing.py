@@ -88,7 +88,7 @@ def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: 
 
 
 def of_the_search(folder: Path, task: Task, history: History, winner: int | None) -> None:
-    """What the event log tells of trials, families and settings, and which trial won."""
+    """What the event log tells of trials, families and settings; ``winner``: the search's trial that has won."""
     log = list(events.read(folder / events.FILE_NAME))
     pictures.curves(history, task.metric, task.milestones, winner, folder / "curves.png")
     pictures.best_so_far(log, task.metric, folder / "best_so_far.png")

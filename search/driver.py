@@ -5,9 +5,9 @@ Each fact is written to the event log before anything acts on it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from search import troubles
 from search.beside import Beside, trial_seed
 from search.budgets import Budgets, Stop
 from search.events import EventLog
@@ -22,15 +22,9 @@ from trainables.epoch import cost
 if TYPE_CHECKING:
     from search.confirmation import Confirm
 
-LEAST_SILENCE = 300.0
-EPOCHS_OF_SILENCE = 10
-"""A trial hangs that has not reported for so many seconds, and for so many median epochs."""
-FIRST_FAILURES = 3
-"""So many trials that end or pause first, all with the same exception from the same line, end the search."""
 _GOES_ON = ("interruption", "disk full")
 """A search that was stopped by these may go on: what it left paused keeps its checkpoints."""
 _HUNG = "hung"
-_EPOCHS_KNOWN = 3
 
 
 class Driver:
@@ -67,7 +61,7 @@ class Driver:
         """The trial whose exception every one of the first trials had."""
         self._beside, self._confirm = list(beside), confirm
         self.retention, self.say, self._on_event = retention, say, on_event
-        self._traces: list[str] = []
+        self._first_failures = troubles.FirstFailures()
         self._unfinished: list[int] = []
         self._on_workers: set[int] = set()
 
@@ -252,7 +246,7 @@ class Driver:
             and (trial.state == "cancelled" or (trial.state == "pruned" and self.rungs.pauses))
         ]
         self._record("resumption", reopened=reopened, **facts)
-        self._traces = [""] * FIRST_FAILURES
+        self._first_failures.over = True
         restore(self.rungs, trials, metric)
         for trial in trials:
             if trial.state == "running" and trial.epochs in self.rungs.milestones:
@@ -293,14 +287,8 @@ class Driver:
         self._record("death", trial=number, reason=reason)
 
     def hangs(self, number: int, seconds: float) -> bool | None:
-        """Notes where a trial has been silent for too long; None where it has not, else whether to try it once more.
-
-        Before any epoch is known no silence is too long: the first ones may take as long as they like.
-        """
-        if seconds < LEAST_SILENCE:
-            return None
-        known = [epoch["seconds"] for trial in self.history.trials.values() for epoch in trial.curve[:_EPOCHS_KNOWN]]
-        if not known or seconds < EPOCHS_OF_SILENCE * median(known):
+        """Notes where a trial has been silent for too long; None where it has not, else whether to try it once more."""
+        if not troubles.too_long(seconds, self.history):
             return None
         trial = self.history.trials[number]
         if trial.state != "running":
@@ -356,13 +344,7 @@ class Driver:
             self.proposer.see(trial)
 
     def _stop_if_all_fail_alike(self, trial: TrialResult) -> None:
-        """``failed`` reasons hold exception, message and line; trials that differ in the message alone are alike.
-
-        Looks at the first trials that end or pause.
-        """
-        if len(self._traces) < FIRST_FAILURES:
-            exception, _, rest = trial.reason.partition(":")
-            self._traces.append(f"{exception}{rest[rest.rfind('(') :]}" if trial.state == "failed" else "")
-            if len(self._traces) == FIRST_FAILURES and len(set(self._traces)) == 1 and self._traces[0]:
-                self.failure = trial
-                self._stop(Stop("failures", f"the first trials all ended with {trial.reason}", at_once=True))
+        """Looks at the first trials that end or pause."""
+        if self._first_failures.see(trial):
+            self.failure = trial
+            self._stop(Stop("failures", f"the first trials all ended with {trial.reason}", at_once=True))

@@ -16,7 +16,7 @@ from search import ledger, predictions, record, references, tracking
 from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
-from search.history import History
+from search.history import History, TrialResult
 from search.packaging import MODEL_FOLDER
 from search.place import Place
 from search.predictions import Predictions
@@ -92,7 +92,7 @@ class Finish:
             fit = fit_of(self.task.resolved)
             self.packaging = begin_packaging(self.place.storage, checkpoints[0], MODEL_FOLDER, fit, cpus)
         try:
-            self._draw(winner.trial.id if winner else self._tested_winner())
+            self._draw(winner.trial if winner else self.history.winner())
         finally:  # a picture that can't be drawn must cost no result
             opening = opened()
             for place, problem in opening.damaged.items():
@@ -132,15 +132,13 @@ class Finish:
         majority = int(np.bincount(self.dataset.development.targets).argmax())
         predictions.save(path, Predictions(test.targets, majority, classes, probabilities, by_hand))
 
-    def _tested_winner(self) -> int | None:
-        return next((test["trial"] for test in self.history.tests if test["chosen"] == "winner"), None)
-
-    def _draw(self, winner: int | None) -> None:
+    def _draw(self, winner: TrialResult | None) -> None:
         from search import drawing
 
         self.drawn = True
         drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
-        drawing.of_the_search(self.folder, self.task, self.history, winner)
+        of_the_search = None if winner is None else winner.id if winner.repeats is None else winner.repeats
+        drawing.of_the_search(self.folder, self.task, self.history, of_the_search)
 
     def record(self, *, interrupted: bool) -> None:
         """Writes the results as soon as there are any, and waits for MLflow, but not for long."""
@@ -148,7 +146,7 @@ class Finish:
         self._summarise(interrupted)
         try:
             if not self.drawn:
-                self._draw(self._tested_winner())
+                self._draw(self.history.winner())
         finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()
@@ -163,7 +161,7 @@ class Finish:
     def _register(self) -> None:
         from search import registry
 
-        if self.register != "never" and self._tested_winner() is not None:
+        if self.register != "never" and self.history.winner() is not None:
             uri, parent = self.recorder.tracking_uri, self.recorder.parent
             assert parent is not None
             if self.packaging:

@@ -80,6 +80,12 @@ class TrialResult:
         return str(self.config["model"])
 
     @property
+    def repeats(self) -> int | None:
+        """The search's trial whose configuration this one trains again."""
+        again = self.apart in ("confirmation", "again")
+        return int(self.origin.rpartition(" ")[2]) if again else None
+
+    @property
     def checkpoint(self) -> str | None:
         """Path of the newest checkpoint's folder, relative to the run's folder."""
         return self.checkpoints[-1][0] if self.checkpoints else None
@@ -179,6 +185,15 @@ class History:
     def metric(self) -> str:
         """What trials are ranked by; the loss where a log from before does not say."""
         return str(self.search.get("metric", "val_loss"))
+
+    def of_the_search(self, test: Event) -> TrialResult:
+        """The search's own trial whose configuration was tested."""
+        trial = self.trials[test["trial"]]
+        return trial if trial.repeats is None else self.trials[trial.repeats]
+
+    def winner(self) -> TrialResult | None:
+        """The search's trial whose configuration was tested as the winner, if any was."""
+        return next((self.of_the_search(test) for test in self.tests if test["chosen"] == "winner"), None)
 
     def damages(self) -> list[dict[str, Any]]:
         """``trial`` and ``problem`` of each checkpoint that could not be read."""

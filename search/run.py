@@ -4,16 +4,13 @@ import errno
 import itertools
 import shlex
 import sys
-import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datasets.command_line import INTERRUPTED, guarded
 from datasets.errors import UserError, no_space
-from search import cli, conf, dry_run, place, resuming, warm_start
+from search import beginning, cli, conf, dry_run, place, resuming, warm_start
 from search.cli import Options
 from search.events import FILE_NAME, EventLog, read
 from search.history import History
@@ -116,10 +113,12 @@ class Search:
             resources = self.session.resources(options.cpus_per_trial, options.gpus_per_trial)
             place.check_nodes(options.storage, options.runs_dir, resources.cpus, resources.gpus)
             if log is None or kept is None:
-                folder = self._make_folder()
+                folder = beginning.make_folder(self.task, self.options)
                 kept = at_end.enter_context(place.opened(folder, options.storage))
                 slots = min(resources.slots, options.max_concurrent or sys.maxsize)
-                facts = self._facts(folder.name, uri, slots, dataset)  # takes a while, in which a log would be empty
+                # Takes a while, in which a log would be empty.
+                facts = beginning.facts(folder.name, self.task, self.options, self.command, dataset, slots, uri)
+                facts["warm_starts"] = [search.facts for search in self.warm]
                 log = at_end.enter_context(closing(EventLog(folder / FILE_NAME)))
                 history.apply(log.append("search", **facts))
                 kept.keep_results(wait=False)
@@ -134,25 +133,6 @@ class Search:
             log = (folder / FILE_NAME).is_file()
             otherwise = f"go on with it: --resume {options.name}" if log else "remove it: it has no search"
             raise UserError(f"--name {options.name}: {folder} exists; choose another name, or {otherwise}")
-
-    def _make_folder(self) -> Path:
-        """The run's folder, by the name asked for, or by one made of task and time that no search has."""
-        from search.provenance import installed
-
-        runs = place.root(self.options.storage, self.options.runs_dir)
-        stem = self.options.name or f"{self.task.name}-{datetime.now():%Y%m%d-%H%M%S}"
-        folder = runs / stem
-        for number in itertools.count(2):
-            try:
-                folder.mkdir()
-                break
-            except FileExistsError:
-                if self.options.name:
-                    raise UserError(f"--name {self.options.name}: {folder} exists; choose another name") from None
-                folder = runs / f"{stem}-{number}"
-        (folder / "conf.yaml").write_bytes(conf.find(self.options.task).read_bytes())
-        (folder / "requirements.txt").write_text(installed(), encoding="utf-8")
-        return folder
 
     def _check_tracking(self) -> str:
         from search import tracking
@@ -220,7 +200,7 @@ class Search:
             on_event=progress.update,
         )
         if self.earlier:
-            driver.resume(command=self.command, options=self._options(), tracking_uri=uri, slots=slots)
+            driver.resume(command=self.command, options=beginning.written(self.options), tracking_uri=uri, slots=slots)
             remover.tidy(history)
             counts = ", ".join(f"{count} {state}" for state, count in sorted(history.counts().items()))
             progress.say(f"{folder.name}: goes on with {counts}, to {total} trials, {slots} at a time")
@@ -285,46 +265,6 @@ class Search:
             milestones=task.milestones,
             metric=task.metric,
         )
-
-    def _options(self) -> dict[str, Any]:
-        return {key: str(value) if isinstance(value, Path) else value for key, value in vars(self.options).items()}
-
-    def _facts(self, name: str, uri: str, slots: int, dataset: "Dataset") -> dict[str, Any]:
-        """What the log says of the search itself."""
-        from search.provenance import git_state, installed_versions
-
-        assert dataset.test is not None
-        commit, dirty = git_state()
-        return {
-            "schema_version": 1,
-            "id": uuid.uuid4().hex,
-            "name": name,
-            "task": self.task.name,
-            "seed": self.options.seed,
-            "command": self.command,
-            "options": self._options(),
-            "slots": slots,
-            "warm_starts": [search.facts for search in self.warm],
-            "conf": self.task.resolved,
-            "metric": self.task.metric,
-            "milestones": list(self.task.milestones),
-            "tracking_uri": uri,
-            "experiment": self.task.name,
-            "dataset_digest": dataset.digest(),
-            "test_digest": dataset.test_digest(),
-            "dataset_origin": dataset.origin,
-            "dataset_warnings": list(dataset.warnings),
-            "dataset_sizes": {
-                "development": len(dataset.development),
-                "folds": [[len(fold.train), len(fold.val)] for fold in dataset.folds],
-                "test": len(dataset.test),
-                "input_shape": list(dataset.input_shape),
-            },
-            "classes": list(dataset.classes),
-            "git_commit": commit,
-            "git_dirty": dirty,
-            "versions": installed_versions(),
-        }
 
 
 if __name__ == "__main__":

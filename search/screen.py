@@ -6,9 +6,12 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from search.progress import duration
 
+_SENTENCES = 2
+"""Of the verdict; the report has the others."""
 _ROLES = {
     "winner": "winner",
     "seed": "the same, another seed",
@@ -114,6 +117,7 @@ def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, 
     )
     if summary["ended_by"] != "all trials":
         say(f"ended early: {summary['ended_reason']}")
+    console.print(Text(" ".join(summary["verdict"]["sentences"][:_SENTENCES]), style="bold"), highlight=False)
     if summary["test"]:
         table = result_table(summary)
         # A terminal that is too narrow breaks lines; figures that are cut off would be lost.
@@ -121,8 +125,6 @@ def show(console: Console, summary: dict[str, Any], places: Iterable[tuple[str, 
             console.width, console.measure(table, options=console.options.update(max_width=1000)).maximum
         )
         console.print(table)
-    else:
-        say("No trial left a checkpoint: nothing was tested.")
     if folds := _folds(summary):
         say(folds)
     if looks := _looks(summary):

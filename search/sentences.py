@@ -65,7 +65,7 @@ def without_winner(summary: Mapping[str, Any]) -> str:
         return "There is no winner: the search ended before its first trial."
     unlucky = {text: sum(trial["state"] == state for trial in trials) for state, text in _UNLUCKY.items()}
     valued = [trial for trial in trials if trial["val_loss"] is not None]
-    if sum(unlucky.values()) == len(trials) or not valued:
+    if not valued or (sum(unlucky.values()) == len(trials) and not summary["interrupted"]):
         each = ", ".join(f"{count} {text}" for text, count in unlucky.items() if count)
         return f"There is no winner: no trial of {len(trials)} left a model{f' ({each})' if each else ''}."
     leader = min(valued, key=lambda trial: (cost(trial, summary["metric"]), trial["val_loss"], trial["id"]))
@@ -141,7 +141,8 @@ def _reported(winner: Mapping[str, Any], found: Mapping[str, Any], shares: _Shar
     if reported is None or (compared["source"] == "reported" and found["learnt"] is not False):
         return []
     where = shares.apart(winner["error"] - reported["error"])
-    return [f"That is {where} the best reported figure, {shares.percent(reported['error'])} of {reported['name']}."]
+    figure = f"{shares.percent(reported['error'])} of {reported['name']}"
+    return [f"Its test error is {where} the best reported figure, {figure}."]
 
 
 def _chosen_once(summary: Mapping[str, Any]) -> list[str]:

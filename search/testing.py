@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets import Dataset, Examples
 from datasets.errors import one_line
+from search.statistics import wilson
 from trainables.epoch import CheckpointError
 from trainables.storage import Storage
 
@@ -39,14 +40,12 @@ class TestReport:
 
 def report(trial: int, by_fold: np.ndarray, targets: np.ndarray, classes: Sequence[str]) -> TestReport:
     """The figures of the mean of probabilities, shape (folds, examples, classes), by scikit-learn and SciPy."""
-    from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     labels = list(range(len(classes)))
     probabilities = by_fold.mean(0)
     predictions = probabilities.argmax(1)
     wrong = int((predictions != targets).sum())
-    interval = binomtest(wrong, len(targets)).proportion_ci(method="wilson")
     precision, recall, f1, examples = precision_recall_fscore_support(
         targets, predictions, labels=labels, zero_division=0.0
     )
@@ -55,7 +54,7 @@ def report(trial: int, by_fold: np.ndarray, targets: np.ndarray, classes: Sequen
         trial=trial,
         loss=float(-np.log(likelihood).mean()),
         error=wrong / len(targets),
-        interval=(float(interval.low), float(interval.high)),
+        interval=wilson(wrong, len(targets)),
         f1=float(f1.mean()),
         per_class=[
             {

@@ -47,10 +47,7 @@ class Spending:
 
     def winner(self, metric: str) -> TrialResult | None:
         """The trial that was tested as the winner, or where none was, the one that leads."""
-        for test in self.history.tests:
-            if test["chosen"] == "winner":
-                return self.history.trials[test["trial"]]
-        return leader(self.history.trials.values(), metric)
+        return self.history.winner() or leader(self.history.trials.values(), metric)
 
 
 def spending(events: Iterable[Event], metric: str) -> Spending:

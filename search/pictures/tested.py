@@ -86,14 +86,7 @@ def _panel(axes: Axes, trial: TrialResult, kind: str, unit: float, top: float) -
 
 
 def _heading(trial: TrialResult, test: dict[str, Any]) -> str:
-    role = {
-        "winner": "winner",
-        "family": "best of its family",
-        "seed": "winner, another seed",
-        "again": "trained again",
-        None: "also tested",
-    }
-    name = role.get(test["chosen"]) or style.shortened(f"reference {test['origin']}", 24)
+    name = _NAMES.get(test["chosen"]) or style.shortened(f"reference {test['origin']}", 24)
     return f"{name}\n{style.shortened(trial.model, 14)}, trial {trial.id}"
 
 

@@ -57,7 +57,8 @@ def test_a_search_is_a_job_of_a_cluster_that_ray_up_starts(tmp_path):
         wait_for(lambda: "4.0" in laptop.run("ray", "exec", str(cluster), "ray status"), 120, "both nodes")
 
         search = "python -m search.run digits --num-samples 4 --epochs 2 --grace 1 --model mlp --register never"
-        options = ["--cpus-per-trial", "2", "--name", "one", "--storage", str(runs)]  # as many as a node has
+        options = ["--cpus-per-trial", "2", "--name", "one"]  # as many as a node has
+        options += ["--storage", str(runs), "--runs-dir", str(runs)]
         submitted = laptop.run("ray", "job", "submit", "--working-dir", ".", "--", *search.split(), *options)
         assert "4 trials" in submitted
         events = [json.loads(line) for line in (runs / "one/events.jsonl").read_text().splitlines()]

@@ -124,7 +124,7 @@ def test_the_best_by_the_mean(trainings, means):
 
 def test_a_score_is_better_where_it_is_higher():
     rows = [trial(1, 0.1), trial(2, 0.2), again(9, 1, 0.4), again(10, 2, 0.3)]
-    history = history_of(rows, configurations=[1, 2], asked={}, cap=1, note="", resplit=False)
+    history = history_of(rows, configurations=[1, 2], asked={"configurations": 2}, cap=1, note="", resplit=False)
     found = confirmation.facts(history, "val_f1")
     assert found is not None
     assert [(row["trial"], row["searched"], row["mean"]) for row in found["configurations"]] == [

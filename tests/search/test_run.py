@@ -109,14 +109,18 @@ def test_references_were_trained_to_their_own_end_tested_and_kept(finished: Path
 
 
 @pytest.mark.slow
-def test_the_test_split_was_opened_once_after_the_last_trial(finished: Path) -> None:
+def test_the_test_split_was_opened_once_after_the_last_trial(finished: Path, summary: dict[str, Any]) -> None:
     log = list(events.read(finished / "small/events.jsonl"))
     kinds = [event["event"] for event in log]
     assert kinds[0] == "search"
     assert kinds[-1] == "end"
     assert kinds.count("opening") == 1
     assert kinds.index("opening") > max(place for place, kind in enumerate(kinds) if kind == "ending")
-    assert log[kinds.index("opening")]["number"] == 1
+    opening = log[kinds.index("opening")]
+    assert opening["number"] == 1
+    (entry,) = summary["ledger"]["openings"]
+    assert (entry["search"], entry["number"], entry["why"]) == ("small", 1, opening["why"])
+    assert (summary["ledger"]["split"], summary["ledger"]["complete"]) == (log[0]["test_digest"], True)
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ def said(*tests: dict[str, Any], **changes: Any) -> str:
               for number in range(9)]  # fmt: skip
     summary = {"name": "mine", "metric": "val_loss", "trials": trials, "counts": {"completed": 9},
                "epochs_trained": 90, "wall_seconds": 61.0, "ended_by": "all trials", "ended_reason": "",
-               "test": list(tests), "references": [], "ledger": None, "dataset_warnings": [], **changes}  # fmt: skip
+               "test": list(tests), "references": [], "ledger": None, "dataset_warnings": [],
+               "verdict": {"sentences": ["It is good.", "As promised.", "And so on."]}, **changes}  # fmt: skip
     console = Console(file=io.StringIO(), width=60)
     screen.show(console, summary, [("results", "runs/mine")])
     text: str = console.file.getvalue()
@@ -30,6 +31,7 @@ def said(*tests: dict[str, Any], **changes: Any) -> str:
 def test_the_head_counts_and_the_last_lines_say_where_everything_is() -> None:
     lines = said(TEST).splitlines()
     assert lines[1] == "mine: 9 trials (9 completed), 90 epochs, 1 min 01 s"
+    assert lines[2] == "It is good. As promised."
     assert lines[-1].split() == ["results", "runs/mine"]
 
 
@@ -117,8 +119,8 @@ def test_how_often_the_test_split_was_looked_at_is_said_if_more_than_once(
     assert [found for found in text.splitlines() if "looked at" in found] == ([line] if line else [])
 
 
-def test_nothing_tested_is_said() -> None:
-    assert "No trial left a checkpoint: nothing was tested.\n" in said()
+def test_where_nothing_was_tested_the_verdict_alone_says_so() -> None:
+    assert said().splitlines()[2:] == ["It is good. As promised.", "results   runs/mine"]
 
 
 def test_what_the_disk_has_is_said_in_few_words() -> None:

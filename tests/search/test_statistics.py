@@ -42,9 +42,9 @@ def test_of_a_selected_mean_the_upper_end_allows_for_the_others():
     assert high == pytest.approx(2 + 2.76377 / 3**0.5, abs=1e-4)  # and 1 %
 
 
-def test_the_variance_of_a_selected_mean_is_that_of_all():
+def test_the_variance_of_a_selected_mean_is_half_that_of_all():
     assert statistics.selected_mean_interval([1, 1, 1], [[2, 4, 6]]) == pytest.approx(
-        (1 - 2.77645 * (2 / 3) ** 0.5, 1 + 2.77645 * (2 / 3) ** 0.5), abs=1e-4
+        (1 - 2.77645 * (1 / 3) ** 0.5, 1 + 2.77645 * (1 / 3) ** 0.5), abs=1e-4
     )
     assert statistics.selected_mean_interval([1], [[2], []]) is None
     assert statistics.selected_mean_interval([1], [[2, 4]]) == pytest.approx((1 - 17.9692, 1 + 17.9692), abs=1e-3)

@@ -90,6 +90,7 @@ def test_a_trial_is_trained_again_tested_in_an_opening_of_its_own_and_recorded(
     assert found["wall_seconds"] > before["wall_seconds"]
     log = list(events.read(runs / "points/events.jsonl"))
     assert [event["why"] for event in log if event["event"] == "opening"][-1] == f"trial {winner} trained again"
+    assert [entry["number"] for entry in found["ledger"]["openings"]] == [1, 2]
     _is_recorded(found, again)
 
 

@@ -197,7 +197,7 @@ def test_the_first_three_alike_end_the_search(run_script: RunScript) -> None:
 
 
 def test_a_trial_that_hangs_is_tried_once_more(run_script: RunScript, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.driver.LEAST_SILENCE", 1.5)
+    monkeypatch.setattr("search.troubles.LEAST_SILENCE", 1.5)
     monkeypatch.setattr("search.tuning._SECONDS_BETWEEN_LOOKS", 0.1)
     driver = run_script([{}, {"fate": "hang", "at": 4}, {}], seconds_between_reports=0.0)
     trials = list(driver.history.trials.values())

@@ -109,7 +109,7 @@ def test_without_a_references_answers_chance_cannot_be_told(rows, sentence):
 def test_the_best_reported_figure_stands_beside_what_was_trained_here():
     rows = [reference("CNN", 0.0604, 0.072), reference("MLP", 0.0984)]
     sentences = said(summary(references=rows), predictions(answers(5), CNN=answers(32)))
-    assert "That is 4.9 points under the best reported figure, 6.0 % of CNN." in sentences
+    assert "Its test error is 4.9 points under the best reported figure, 6.0 % of CNN." in sentences
 
 
 @pytest.mark.parametrize(
