@@ -46,14 +46,14 @@ def _confirmed(material: Material, confirmed: Mapping[str, Any]) -> list[Block]:
         f"{confirmed['winner']}."
     )
     if confirmed.get("note"):
-        text += f" Asked for were {asked.get('configurations')} with {asked.get('seeds')} seeds; {confirmed['note']}."
+        wish = f"{asked.get('configurations')} configurations and {asked.get('seeds')} seeds"
+        text += f" Asked for were {wish}: {confirmed['note']}."
     blocks: list[Block] = [Text(text), _chart(rows, metric), _table(rows, metric)]
     best = next((row for row in rows if row["trial"] == confirmed["winner"]), rows[0])
+    several = f"of the winner's trainings (trials {listed(best['trainings'])}) the one with the best {NAMES[metric]}"
+    which = several if len(best["trainings"]) > 1 else "the winner's one fresh training"
     blocks.append(
-        Text(
-            f"best.pt is trial {confirmed['best']}, of the winner's trainings (trials {listed(best['trainings'])}) the "
-            f"one with the best {NAMES[metric]}; that was settled before the test split was opened."
-        )
+        Text(f"best.pt is trial {confirmed['best']}, {which}; that is settled before the test split is opened.")
     )
     if ensemble := material.told.get("ensemble"):
         error = f"{percent(ensemble['error'])} ({interval(ensemble['interval'])})"
@@ -63,21 +63,19 @@ def _confirmed(material: Material, confirmed: Mapping[str, Any]) -> list[Block]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], metric: str) -> Table:
-    columns = [Column("configuration of", numeric=False), Column("model", numeric=False), Column("in the search"),
+    columns = [Column("configuration of", numeric=False), Column("in the search"),
                Column("confirmed, mean"), Column("95 % interval of the mean"), Column("single values"),
-               Column("validation error, search"), Column("confirmed"), Column("parameters"),
-               Column("part", numeric=False)]  # fmt: skip
+               Column("validation error, search"), Column("confirmed"), Column("parameters")]  # fmt: skip
     lines = []
     for row in rows:
         errors, values = row.get("val_error") or {}, row.get("values") or ()
-        parts = {"winner": "winner", "family": "best of its family"}
+        part = {"winner": ", winner", "family": ", best of its family"}.get(str(row.get("chosen")), "")
         cells = [
-            Cell(f"trial {row['trial']}"), Cell(str(row["model"])), Cell(figure(row.get("searched"), metric)),
+            Cell(f"trial {row['trial']} ({row['model']}){part}"), Cell(figure(row.get("searched"), metric)),
             Cell(figure(row.get("mean"), metric) or "some broke"), Cell(interval(row.get("interval"), metric)),
             Cell(", ".join(figure(value, metric) or "broke" for value in values)),
             Cell(percent(errors.get("searched"))), Cell(percent(errors.get("mean"))),
             cell(row.get("parameters"), f"{row['parameters']:,}" if row.get("parameters") else None),
-            Cell(parts.get(str(row.get("chosen")), "")),
         ]  # fmt: skip
         lines.append(Row(cells, "strong" if row.get("chosen") == "winner" else "plain"))
     return Table(f"{NAMES[metric].capitalize()} in the search and when trained again", columns, lines, stacked=True)

@@ -117,7 +117,7 @@ def _best(material: Material, told: Spending) -> Chart:
     minutes = bool(told.seconds) and told.seconds[-1] > _MINUTES
     clock = [second / 60 if minutes else second for second in told.seconds]
     overall, families = told.steps.get(OVERALL, []), sorted(set(told.steps) - {OVERALL})
-    winner = told.winner(metric)
+    winner = material.winning
 
     def lines(axes: Axes, against: list[float]) -> None:
         for place, name in enumerate([OVERALL, *families]):

@@ -6,19 +6,17 @@ from search.pictures import style
 from search.pictures.families import Family
 from search.pictures.families import rows as family_rows
 from search.report import drawn
-from search.report.document import Block, Cell, Chart, Column, Row, Section, Table
+from search.report.document import Cell, Chart, Column, Row, Section, Table
 from search.report.material import BROKEN, Material
 from search.report.wording import NAMES, count, figure, interval, percent
 
 
 def section(material: Material) -> Section | None:
-    """None before anything was reported."""
+    """None where there are not several."""
     found = family_rows(material.history)
-    if not found:
+    if len(found) < 2:
         return None
-    blocks: list[Block] = [_chart(found)] if len(found) > 1 else []
-    blocks.append(_table(material, found))
-    return Section("families", "Families side by side", blocks)
+    return Section("families", "Families side by side", [_chart(found), _table(material, found)])
 
 
 def _table(material: Material, found: list[Family]) -> Table:

@@ -76,7 +76,8 @@ def section(material: Material) -> Section | None:
         return None
     blocks: list[Block] = [_chart(rows), _table(rows, material.metric)]
     if settings := again.winning(material):
-        blocks += [Text("The winner's settings:"), settings]
+        whose = "The winner's settings:" if material.winner else "The settings of the best so far:"
+        blocks += [Text(whose), settings]
     blocks.append(
         Text(
             "The winner and the best of each family were chosen by validation before the test split was opened; "

@@ -50,7 +50,7 @@ def _said(material: Material, winner: Mapping[str, Any]) -> str:
     majority = material.predictions
     if majority is not None and len(majority.targets):
         share = float((majority.targets != majority.majority).mean())
-        text += f" Always answering the most frequent class would have {percent(share)}."
+        text += f" Always answering the most frequent class would have {percent(share)} wrong."
     return text
 
 
@@ -151,7 +151,7 @@ def _reliability(found: Mapping[str, Any]) -> Chart:
         for each in bins
     )
     excess = 100 * (found.get("excess") or 0.0)
-    side = f"On average it is {abs(excess):.1f} points {'surer than right' if excess > 0 else 'righter than sure'}."
+    side = f"On average it is {abs(excess):.1f} points {'more' if excess > 0 else 'less'} sure than right."
     caption = (
         f"Calibration: on the dashed line a model is right as often as it is sure. Expected calibration error "
         f"{ece:.1f} points over {BINS} bins. {side} Below, how many examples each bin holds."

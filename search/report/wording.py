@@ -12,6 +12,9 @@ __all__ = ["NAMES", "among", "cost_name", "count", "duration", "figure", "interv
 
 NAMES = {"val_loss": "validation loss", "val_error": "validation error", "val_f1": "validation F1"}
 
+_SMALL, _LARGE = 0.001, 100
+"""Between them four decimals say enough."""
+
 
 def figure(value: float | None, metric: str) -> str:
     """A metric's value: a share of errors in %, what else it is with four digits."""
@@ -19,15 +22,19 @@ def figure(value: float | None, metric: str) -> str:
         return ""
     if metric.endswith("error"):
         return percent(value)
-    return f"{value:.4f}" if 0.001 <= abs(value) < 100 or value == 0 else f"{value:.3g}"
+    return f"{value:.4f}" if _SMALL <= abs(value) < _LARGE or value == 0 else f"{value:.3g}"
 
 
 def interval(ends: Sequence[float] | None, metric: str = "error") -> str:
     """``0.50 to 2.61 %``."""
     if not ends or any(end is None for end in ends):
         return ""
-    low, high = (figure(end, metric) for end in ends)
-    return f"{low.removesuffix(' %')} to {high}"
+    low, high = ends
+    if metric.endswith("error"):
+        return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    if max(abs(low), abs(high)) < _SMALL:
+        return f"{low:.3g} to {high:.3g}"
+    return f"{low:.4f} to {high:.4f}"
 
 
 def listed(names: Sequence[object], most: int = 12) -> str:
