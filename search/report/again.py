@@ -116,7 +116,7 @@ def trials(material: Material) -> Section | None:
     every.sort(key=lambda trial: (trial.apart is not None, (value := trial.cost(metric)) is None, value, trial.id))
     shown = every[:_TRIALS]
     settings = [plain(trial.config) for trial in shown]
-    names, same = _varied(settings)
+    names, same = _varied([plain(trial.config) for trial in shown if trial.apart is None] or settings)
     metrics = list(dict.fromkeys([metric, "val_loss", "val_error"]))
     columns = [Column("trial"), Column("model", numeric=False), Column("how it ended", numeric=False), Column("epochs"),
                *(Column(NAMES[name]) for name in metrics), Column("part", numeric=False),
@@ -127,7 +127,11 @@ def trials(material: Material) -> Section | None:
     blocks: list[Block] = []
     if same:
         blocks.append(
-            Text("The same in all: " + ", ".join(f"{name} {setting(value)}" for name, value in same.items()), "note")
+            Text(
+                "The same in all of the search's own: "
+                + ", ".join(f"{name} {setting(value)}" for name, value in same.items()),
+                "note",
+            )
         )
     more = f", the first {_TRIALS:,} of {len(every):,}: trials.csv has all" if len(every) > _TRIALS else ""
     blocks.append(Table(f"Trials, the best by {NAMES[metric]} first, then those beside the search{more}", columns, rows,

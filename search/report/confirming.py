@@ -116,6 +116,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], metric: str) -> Chart:
     )
     wide, narrow = drawn.drawn(draw, 0.95 + 0.36 * len(rows), 1.4 + 0.5 * len(rows))
     caption = (
-        "What the search saw (hollow) lies where chance was kind; what the fresh trainings give is what to expect."
+        "What the search saw (hollow) is rather where chance was kind; what fresh trainings give is what to expect. The "
+        "winner's interval allows for its having been selected."
     )
     return Chart(wide, narrow, f"{NAMES[metric].capitalize()} of each configuration: {said}.", caption)
