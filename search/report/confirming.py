@@ -116,7 +116,7 @@ def _chart(rows: Sequence[Mapping[str, Any]], metric: str) -> Chart:
     )
     wide, narrow = drawn.drawn(draw, 0.95 + 0.36 * len(rows), 1.4 + 0.5 * len(rows))
     caption = (
-        "What the search saw (hollow) is rather where chance was kind; what fresh trainings give is what to expect. The "
-        "winner's interval allows for its having been selected."
+        "What the search saw (hollow) is rather where chance was kind; what fresh trainings give is what to expect. "
+        "The winner's interval allows for its having been selected."
     )
     return Chart(wide, narrow, f"{NAMES[metric].capitalize()} of each configuration: {said}.", caption)
