@@ -12,7 +12,7 @@ from search.report.slices import plain
 from search.report.wording import NAMES, count, figure, percent, setting
 from search.space import label
 
-_TRIALS, _BRIEF = 1000, 20
+_TRIALS, _BRIEF = 500, 20
 _OPENINGS = 30
 
 

@@ -18,8 +18,8 @@ from search.space import Space
 _PARTS, _FEWEST_PARTS = 30, 5
 _PART = 0.8
 """Of a family's trials in each part."""
-_COST = 8000
-"""Trials of all parts of a family together: some seconds."""
+_COST = 2500
+"""Trials of all parts of a family together: a second or two."""
 _LARGEST = 1000
 """Trials of a part."""
 _FOUR_FIFTHS = 1.2816

@@ -11,11 +11,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from search.report.document import Chart, Document, Picture
+from search.report.document import Chart, Document, Picture, Table
 
 _TEMPLATES = Path(__file__).parent
-_PICTURES = 4_500_000
-"""Bytes of all embedded pictures; as text they are a third more."""
+_PAGE = 7_500_000
+"""Bytes of a whole page, about."""
+_CELL = 100
+"""Bytes of a table's cell, about."""
+_AS_TEXT = 4 / 3
+"""How much longer pictures are as text."""
 _LARGE = 400_000
 """Bytes of a picture that is embedded as it is."""
 _SIDE = 1600
@@ -29,7 +33,8 @@ def html(document: Document, folder: Path) -> str:
     script = Markup((_TEMPLATES / "sorting.js").read_text(encoding="utf-8"))  # noqa: S704
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = _environment(autoescape=True)
-    environment.globals |= {"uri": _uri, "picture": _Pictures(folder).embedded, "size": _size}
+    pictures = _Pictures(folder, int((_PAGE - _bytes_without_pictures(document)) / _AS_TEXT))
+    environment.globals |= {"uri": _uri, "picture": pictures.embedded, "size": _size}
     return environment.get_template("report.html.j2").render(document=document, script=script, digest=digest)
 
 
@@ -68,11 +73,19 @@ def _size(chart: Chart, *, narrow: bool) -> tuple[int, int]:
     return width, height
 
 
+def _bytes_without_pictures(document: Document) -> float:
+    blocks = [block for section in document.sections for block in section.blocks]
+    charts = sum(len(block.wide) + len(block.narrow) for block in blocks if isinstance(block, Chart))
+    cells = sum(len(block.rows) * len(block.columns) for block in blocks if isinstance(block, Table))
+    return charts * _AS_TEXT + cells * _CELL
+
+
 class _Pictures:
     """Those of a folder, made smaller where they would make the page too large."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._left = folder, _PICTURES
+    def __init__(self, folder: Path, room: int) -> None:
+        """``room``: bytes of all together."""
+        self._folder, self._left = folder, room
 
     def embedded(self, picture: Picture) -> tuple[str, int, int] | None:
         """Its address, width and height; None where it can't be read, or there is no room left."""

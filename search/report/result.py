@@ -74,10 +74,13 @@ def section(material: Material) -> Section | None:
     rows = compared(material)
     if not rows:
         return None
-    blocks: list[Block] = [_chart(rows), _table(rows, material.metric)]
+    tested = bool(material.tests)
+    blocks: list[Block] = [_chart(rows), _table(rows, material.metric)] if tested else [_table(rows, material.metric)]
     if settings := again.winning(material):
         whose = "The winner's settings:" if material.winner else "The settings of the best so far:"
         blocks += [Text(whose), settings]
+    if not tested:
+        return Section("found", "What is to be beaten", blocks)
     blocks.append(
         Text(
             "The winner and the best of each family were chosen by validation before the test split was opened; "

@@ -22,6 +22,8 @@ _INTERPOLATED = 20
 """Trials from which the plane between them is shaded, too."""
 _GRID, _KERNEL, _FAR = 70, 0.11, 0.15
 """Places along a side, the kernel's width as a share of it, and the weight below which nothing is near."""
+_PIXELS = 200
+"""Points of a panel from which they are pixels: the page stays small."""
 _OUTLYING = 0.95
 _TO_THEIR_END = ("completed", "converged")
 _LONGEST = 14
@@ -120,7 +122,7 @@ def _slices(material: Material, family: str, trials: Sequence[Point], names: Seq
             ):
                 own = np.array([(point.trial.state in _TO_THEIR_END) is ended for point in trials])
                 axes.plot(scale.places[own], np.minimum(top, values[own]), "o", markersize=4.5, linestyle="none",
-                          clip_on=False, zorder=3 + ended, rasterized=len(trials) > 500, **look)  # fmt: skip
+                          clip_on=False, zorder=3 + ended, rasterized=len(trials) > _PIXELS, **look)  # fmt: skip
             for place, point in enumerate(trials):
                 if point.trial is material.winning:
                     axes.plot(scale.places[place], values[place], "*", color=style.YELLOW, markeredgecolor="black",
@@ -181,7 +183,7 @@ def _plane(material: Material, family: str, trials: Sequence[Point], names: Sequ
         if shaded:
             _shade(axes, first, second, colours)
         points_ = axes.scatter(first.places, second.places, c=colours, cmap="viridis_r", s=42, edgecolors="black",
-                               linewidths=0.7, zorder=3, clip_on=False)  # fmt: skip
+                               linewidths=0.7, zorder=3, clip_on=False, rasterized=len(trials) > _PIXELS)  # fmt: skip
         place = trials.index(best)
         axes.plot(first.places[place], second.places[place], "*", color=style.YELLOW, markeredgecolor="black",
                   markersize=15, zorder=5, clip_on=False)  # fmt: skip
