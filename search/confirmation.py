@@ -65,10 +65,11 @@ class Confirm:
         A training is expected to take as many epochs as the configuration took in the search, where it converged, or
         all of them.
         """
-        order = ranked(history.searched(), task.metric)
-        trials = order[: self.configurations]
-        for trial in order[self.configurations :]:
-            if all(trial.model != other.model for other in trials):
+        trials: list[TrialResult] = []
+        for trial in ranked(history.searched(), task.metric):
+            if all(trial.config != other.config for other in trials) and (
+                len(trials) < self.configurations or all(trial.model != other.model for other in trials)
+            ):
                 trials.append(trial)
         epochs = [trial.epochs if trial.state == "converged" else task.epochs for trial in trials]
         cap = int(SHARE * history.epochs_searched)

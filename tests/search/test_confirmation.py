@@ -20,7 +20,8 @@ def trial(
 ) -> TrialResult:
     best = {"index": epochs, "val_loss": cost, "val_error": cost / 10, "val_f1": 1 - cost}
     curve = [{"index": index, "seconds": 1.0} for index in range(1, epochs + 1)]
-    return TrialResult(number, {"model": model}, 0, 0.0, state=state, curve=curve, best=best,
+    config = fields.pop("config", {"model": model, "lr": cost})
+    return TrialResult(number, config, 0, 0.0, state=state, curve=curve, best=best,
                        checkpoints=[(f"trials/{number:05d}/checkpoint_000000", best)], **fields)  # fmt: skip
 
 
@@ -65,6 +66,11 @@ def test_a_quarter_of_the_epochs_goes_to_the_best_and_each_familys_best(wish, ep
 def test_who_converged_is_expected_to_converge_again_and_who_was_paused_to_go_on():
     rows = [trial(0, 0.1, epochs=12, state="converged"), trial(1, 0.2, epochs=10, state="pruned")]
     assert Confirm(2, 5, resplit=False).plan(history_of(rows, 4 * 84), TASK).seeds == 2
+
+
+def test_a_configuration_that_was_tried_twice_is_one() -> None:
+    rows = [trial(0, 0.1), trial(1, 0.2, config={"model": "cnn", "lr": 0.1}), trial(2, 0.3)]
+    assert Confirm(2, 1, resplit=False).plan(history_of(rows, 4000), TASK).configurations == [0, 2]
 
 
 @pytest.mark.parametrize(
