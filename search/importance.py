@@ -48,17 +48,19 @@ def judged(events: Iterable[Event], metric: str) -> dict[str, list[Judged]]:
     return found
 
 
-def importance(space: Space, families: Mapping[str, Sequence[Judged]]) -> dict[str, dict[str, float]]:
+def importance(
+    space: Space, families: Mapping[str, Sequence[Judged]], fewest: int = FEWEST
+) -> dict[str, dict[str, float]]:
     """By family the share of each setting, together 1, in what tells the best trials from the rest.
 
     The best are a tenth of the family's trials, but at least 20, and at most half.
     A setting is counted where all of the family's trials have it, whether shared or the chosen alternative's own, and
     not all the same.
-    Families of fewer than 12 trials are left out, and those where no setting tells the best from the rest.
+    Families of fewer than ``fewest`` trials are left out, and those where no setting tells the best from the rest.
     """
     shares = {}
     for family, trials in families.items():
-        raw = _divergences(space, trials) if len(trials) >= FEWEST else {}
+        raw = _divergences(space, trials) if len(trials) >= fewest else {}
         total = sum(raw.values())
         if total > 0:
             shares[family] = {name: value / total for name, value in sorted(raw.items(), key=lambda item: -item[1])}

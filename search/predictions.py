@@ -50,7 +50,7 @@ def load(path: Path) -> Predictions | None:
     """What ``save`` has written to a file; None where there is none."""
     if not path.is_file():
         return None
-    with np.load(path) as arrays:
+    with path.open("rb") as file, np.load(file) as arrays:
 
         def named(prefix: str) -> Mapping[str, np.ndarray]:
             return {name.removeprefix(prefix): arrays[name] for name in arrays.files if name.startswith(prefix)}

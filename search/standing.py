@@ -102,7 +102,7 @@ class Standing:
             counts=dict(Counter(states)),
             running=running,
             bests=list(bests.values()),
-            rungs=[_reached(trials, milestone) for milestone in task.milestones],
+            rungs=[reached(trials, milestone) for milestone in task.milestones],
             broken=max(broken, key=lambda trial: trial.ended or 0.0, default=None),
             elapsed=elapsed,
             left=expected,
@@ -117,7 +117,8 @@ def _order(trials: Sequence[TrialResult], metric: str) -> list[Best]:
     return seen
 
 
-def _reached(trials: Sequence[TrialResult], milestone: int) -> Reached:
+def reached(trials: Sequence[TrialResult], milestone: int) -> Reached:
+    """Of the trials that count."""
     there = [trial for trial in trials if trial.apart is None and trial.epochs >= milestone]
     stayed = sum(trial.state in ("paused", "pruned") and trial.epochs == milestone for trial in there)
     return Reached(milestone, len(there), len(there) - stayed)

@@ -28,6 +28,8 @@ class Spending:
     moments: dict[int, Step] = field(default_factory=dict)
     """When each trial had its best value, by its number."""
     epochs: int = 0
+    seconds: list[float] = field(default_factory=list)
+    """Of each of these epochs, when it was reported: since the search began, without the time between its commands."""
 
     def report(self, trial: TrialResult, epochs: int, metric: str) -> None:
         """So many new epochs at the end of a trial's curve. With folds its best is better than any of them."""
@@ -51,12 +53,17 @@ class Spending:
 def spending(events: Iterable[Event], metric: str) -> Spending:
     """Goes through a log."""
     told = Spending()
+    began = before = 0.0
     for event in events:
+        if event["event"] in ("search", "resumption"):
+            began += event.get("time", 0.0) - before
+        before = event.get("time", before)
         trial = told.history.trials.get(event["trial"]) if event["event"] == "report" else None
-        before = len(trial.curve) if trial else 0
+        trained = len(trial.curve) if trial else 0
         told.history.apply(event)
         if trial and trial.apart is None:
-            told.report(trial, len(trial.curve) - before, metric)
+            told.report(trial, len(trial.curve) - trained, metric)
+            told.seconds += [before - began] * (len(trial.curve) - trained)
     return told
 
 

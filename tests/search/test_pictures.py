@@ -212,6 +212,21 @@ def test_the_best_so_far_falls_with_the_epochs_of_all_trials_in_the_order_of_the
     assert told.winner("val_loss").id == 1
 
 
+def test_the_time_of_each_epoch_is_without_what_passed_between_commands():
+    def at(time, event):
+        return {**event, "time": time}
+
+    resumed = {"event": "resumption", "time": 1000.0, "slots": 1, "reopened": []}
+    events = [
+        at(100.0, SEARCH),
+        at(101.0, proposal(0)),
+        at(105.0, report(0, epoch(1, 0.9), epoch(2, 0.8))),
+        resumed,
+        at(1002.0, report(0, epoch(3, 0.7))),
+    ]
+    assert spending(events, "val_loss").seconds == [5.0, 5.0, 7.0]
+
+
 def test_of_a_score_what_the_best_lacks_to_1_falls():
     reports = [report(0, epoch(1, 0.5, 0.75)), report(1, epoch(1, 0.4, 0.875)), report(1, epoch(2, 0.9, 0.25))]
     told = spending([SEARCH, proposal(0), proposal(1), *reports], "val_f1")
