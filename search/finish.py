@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datasets import Dataset
-from search import ledger, predictions, record, references, tracking
+from search import ledger, predictions, record, references, report, tracking
 from search import summary as summaries
 from search.cli import Register
 from search.events import EventLog
@@ -27,7 +27,7 @@ from search.verdict import verdict
 
 RECORDING_SECONDS = 30.0
 """How long the end of a search waits for MLflow."""
-_WITH_LAST_WORDS = ("summary.json",)
+_WITH_LAST_WORDS = ("summary.json", report.HTML, report.MARKDOWN)
 """What says also how the recording and the registration went, which is known when MLflow has all else."""
 PACKAGING_SECONDS = 60.0
 """How long it waits for the model that is to be registered."""
@@ -154,9 +154,12 @@ class Finish:
             if complete:
                 self._register()
             self._summarise(interrupted)
-            if complete:
-                self.recorder.send([self.folder / name for name in _WITH_LAST_WORDS])
-            self.place.keep_results()
+            try:
+                report.write(self.folder)
+                if complete:
+                    self.recorder.send([self.folder / name for name in _WITH_LAST_WORDS])
+            finally:
+                self.place.keep_results()
 
     def _register(self) -> None:
         from search import registry
@@ -220,6 +223,7 @@ class Finish:
         how = tracking.how_to_see(uri, recorder.experiment_id, recorder.parent)
         recorded = self.summary["mlflow"]
         places = [("results", str(self.folder)), ("", screen.disk(self.summary["disk"]))]
+        places.append(("report", str(self.folder / report.HTML)))
         places += zip(["MLflow", ""], how, strict=False)
         if recorded["complete"]:
             places.append(("", f"{recorded['trials']} trials and {recorded['epochs']} epochs recorded, as in the log"))

@@ -191,9 +191,10 @@ def _trainings(summary: Mapping[str, Any], found: Mapping[str, Any], shares: _Sh
     sentences = []
     if seeds := found["seeds"]:
         errors = seeds["errors"]
+        low, high = shares.percent(min(errors)), shares.percent(max(errors))
+        spread = f"{shares.between((min(errors), max(errors)))}, {shares.percent(seeds['mean'])} on average"
         sentences.append(
-            f"The test errors of its {len(errors)} trainings are {shares.between((min(errors), max(errors)))}, "
-            f"{shares.percent(seeds['mean'])} on average."
+            f"The test errors of its {len(errors)} trainings are {f'all {low}' if low == high else spread}."
         )
     if ensemble := summary.get("ensemble"):
         error, interval = shares.percent(ensemble["error"]), shares.between(ensemble["interval"])
