@@ -258,6 +258,12 @@ def test_of_a_score_more_is_better():
     )
 
 
+def test_trainings_that_are_equal_on_the_test_split():
+    tests = [entry(41, "winner", 5), entry(42, "seed", 5)]
+    sentences = verdict(summary(*tests, confirmed=confirmed(row(5, 0.038, 0.031))), None)["sentences"]
+    assert sentences[-1] == "The test errors of its 2 trainings are all 1.1 %."
+
+
 def test_all_trainings_of_the_winner_and_their_ensemble():
     tests = [entry(41, "winner", 5), entry(42, "seed", 8), entry(43, "family", 90)]
     ensemble = {"error": 4 / EXAMPLES, "interval": wilson(4, EXAMPLES)}
