@@ -91,13 +91,24 @@ def rerun(material: Material) -> Section:
 
 
 def _commands(material: Material) -> list[str]:
-    search, name = material.search, shlex.quote(material.folder.name)
+    search = material.search
+    options = search.get("options", {})
+    where = [option for name, option in (("runs_dir", "--runs-dir"), ("storage", "--storage"))
+             if options.get(name) not in (None, "runs") for option in (option, str(options[name]))]  # fmt: skip
+    name = material.folder.name
     lines = [str(search["command"])] if search.get("command") else []
     if material.standing != "ended" and search.get("task"):
-        lines.append(f"python -m search.run {shlex.quote(str(search['task']))} --resume {name}")
+        lines.append(shlex.join(["python", "-m", "search.run", str(search["task"]), "--resume", name, *where]))
+    runs = where[:2] if where[:1] == ["--runs-dir"] else []
     if material.winning and material.winner:
-        lines.append(f"python -m search.train {name} --trial {material.winning.id}")
-    return [*lines, f"python -m search.report {name}"]
+        trial = [
+            "--trial",
+            str(material.winning.id),
+            "--epochs",
+            str(material.epochs),
+        ]
+        lines.append(shlex.join(["python", "-m", "search.train", name, *trial, *runs]))
+    return [*lines, shlex.join(["python", "-m", "search.report", name, *runs])]
 
 
 def _yaml(conf: Mapping[str, Any]) -> str:
