@@ -14,7 +14,7 @@ search: $(READY)
 	$(BIN)/python -m search.run digits $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # The cluster files against the schemata of their platforms; ray up, a search and ray down on machines made of
 # namespaces (Linux, as root, with sshd and rsync).

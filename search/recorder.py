@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search import tracking
 from search.ledger import Entry, openings, split_of
 from search.mlflow_runs import Runs
 
@@ -37,7 +38,7 @@ def import_mlflow() -> Any:
 
 def open_store(tracking_uri: str) -> Any:
     """MLflow's client; the first of a URI imports what it needs, and makes or checks the tables of a database."""
-    with _opening:
+    with _opening, tracking.alone(tracking_uri):
         return import_mlflow().MlflowClient(tracking_uri=tracking_uri)
 
 

@@ -1,12 +1,15 @@
 """Where MLflow keeps things: the default database of a runs folder, and whether a server answers."""
 
 import base64
+import fcntl
 import http.client
 import os
 import re
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,6 +42,24 @@ def artifact_folder(uri: str) -> Path | None:
 def sqlite_path(uri: str) -> Path | None:
     """The file of an SQLite URI; None for any other."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Waits until no other process of ours opens an SQLite file of this folder, and keeps others waiting.
+
+    Two that make the tables at once break the file for good: MLflow's migration keeps nobody out.
+    """
+    path = sqlite_path(uri)
+    folder = os.open(path.parent, os.O_RDONLY) if path and path.parent.is_dir() else None
+    try:
+        if folder is not None:
+            with suppress(OSError):  # a network's file system that locks no folders
+                fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        if folder is not None:
+            os.close(folder)
 
 
 def masked(uri: str) -> str:
