@@ -195,7 +195,7 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
                 "searched": one.trial.figure(metric),
                 "values": values,
                 "mean": None if math.isinf(one.mean) else metric_at(one.mean, metric),
-                "interval": interval and sorted(metric_at(end, metric) for end in interval),
+                "interval": interval and sorted(metric_at(max(0.0, end), metric) for end in interval),
                 "val_error": {
                     "searched": one.trial.figure("val_error"),
                     "mean": fmean(whole) if len(whole) == len(errors) else None,
