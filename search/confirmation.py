@@ -173,6 +173,9 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
 
     plan, best = history.confirmation, found[0].best
     assert best is not None
+    notes, seeds = [plan["note"]] if plan["note"] else [], len(found[0].trainings)
+    if seeds < plan["seeds"]:
+        notes.append(f"of {plan['seeds']} seeds {seeds} came to the end")
     families: set[str] = set()
     rows = []
     for one in found:
@@ -207,10 +210,10 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
     return {
         "metric": metric,
         "asked": plan["asked"],
-        "seeds": len(found[0].trainings),
+        "seeds": seeds,
         "epochs": sum(training.epochs for training in _trainings(history)),
         "cap": plan["cap"],
-        "note": plan["note"],
+        "note": "; ".join(notes),
         "resplit": plan["resplit"],
         "configurations": rows,
         "winner": found[0].trial.id,
@@ -221,7 +224,7 @@ def facts(history: History, metric: str) -> dict[str, Any] | None:
 def why_not(history: History, metric: str) -> str:
     """Why the choice is of single trainings; empty where it is confirmed."""
     if not history.search.get("options", {}).get("confirm"):
-        return "it was not asked for"
+        return "confirmation was not asked for"
     if confirmed(history, metric):
         return ""
     plan = history.confirmation
@@ -229,7 +232,7 @@ def why_not(history: History, metric: str) -> str:
         return str(plan["note"])
     if history.stop and history.stop["by"] not in ("epoch budget", "target"):
         return str(history.stop["reason"])
-    return "no training came to its end" if plan else "the search broke off"
+    return "no training of it again came to its end" if plan else "the search broke off"
 
 
 def _trainings(history: History) -> list[TrialResult]:

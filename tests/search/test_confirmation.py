@@ -130,13 +130,23 @@ def test_the_best_by_the_mean(trainings, means):
 
 def test_a_score_is_better_where_it_is_higher():
     rows = [trial(1, 0.1), trial(2, 0.2), again(9, 1, 0.4), again(10, 2, 0.3)]
-    history = history_of(rows, configurations=[1, 2], asked={"configurations": 2}, cap=1, note="", resplit=False)
+    history = history_of(
+        rows, configurations=[1, 2], seeds=1, asked={"configurations": 2}, cap=1, note="", resplit=False
+    )
     found = confirmation.facts(history, "val_f1")
     assert found is not None
     assert [(row["trial"], row["searched"], row["mean"]) for row in found["configurations"]] == [
         (2, pytest.approx(0.8), pytest.approx(0.7)),
         (1, pytest.approx(0.9), pytest.approx(0.6)),
     ]
+
+
+def test_seeds_that_were_cut_off_are_told() -> None:
+    rows = [trial(1, 0.1), again(9, 1, 0.4), again(10, 1, 0.3, 2, state="cancelled")]
+    plan = {"configurations": [1], "seeds": 2, "asked": {"configurations": 1, "seeds": 3}, "cap": 9, "resplit": False}
+    found = confirmation.facts(history_of(rows, **plan, note="2 of 3 seeds: why"), "val_loss")
+    assert found is not None
+    assert (found["seeds"], found["note"]) == (1, "2 of 3 seeds: why; of 2 seeds 1 came to the end")
 
 
 def test_what_is_tested_is_the_best_training_of_each_then_what_the_search_had():
@@ -200,7 +210,7 @@ def test_the_choice_is_confirmed_when_nothing_of_the_search_runs_any_more(make_d
     assert driver.propose() is None
     assert driver.finished
     assert driver.history.epochs_searched == 120
-    assert confirmation.why_not(driver.history, "val_loss") == "it was not asked for"
+    assert confirmation.why_not(driver.history, "val_loss") == "confirmation was not asked for"
     (found,) = confirmation.confirmed(driver.history, "val_loss")
     assert (found.trial.id, found.mean) == (1, 0.15)
 
