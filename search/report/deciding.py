@@ -15,7 +15,7 @@ from search.report.material import Material
 from search.report.wording import count, listed
 from search.space import Space
 
-_PARTS, _FEWEST_PARTS = 30, 5
+_PARTS, _FEWEST_PARTS = 12, 5
 _PART = 0.8
 """Of a family's trials in each part."""
 _COST = 2500
