@@ -99,7 +99,7 @@ def _commands(material: Material) -> list[str]:
     lines = [str(search["command"])] if search.get("command") else []
     if material.standing != "ended" and search.get("task"):
         lines.append(shlex.join(["python", "-m", "search.run", str(search["task"]), "--resume", name, *where]))
-    runs = where[:2] if where[:1] == ["--runs-dir"] else []
+    runs = where[:2] if where[:1] == ["--runs-dir"] and name == material.name else []  # a copy lies elsewhere
     if material.winning and material.winner:
         trial = [
             "--trial",
