@@ -21,7 +21,7 @@ test: $(READY)
 test-cluster: cluster
 	$(BIN)/python -m pytest -m "" tests/cluster $(ARGS)
 
-# What takes minutes: nodes that come and go under a search, more ways to interrupt one.
+# What takes minutes: nodes that come and go under a search, more ways to break or interrupt one.
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak $(ARGS)
 

@@ -42,6 +42,7 @@ def read_summary(runs: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 def test_a_checkpoint_that_was_cut_off_costs_only_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "mine/events.jsonl"
     process = begin(tmp_path, "--num-samples", "1", "--epochs", "150")

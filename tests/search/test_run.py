@@ -229,7 +229,7 @@ def test_json_prints_the_summary_and_a_first_trial_that_fails_is_only_itself(
     [
         "Ctrl-C in a terminal",
         pytest.param("SIGTERM to the command", marks=pytest.mark.soak),
-        "SIGTERM to its process group",
+        pytest.param("SIGTERM to its process group", marks=pytest.mark.soak),
     ],
 )
 def test_interrupted_once_it_cancels_tests_and_reports_what_is_there(interrupt: str, tmp_path: Path) -> None:
