@@ -95,13 +95,7 @@ class Material:
     @cached_property
     def winning(self) -> TrialResult | None:
         """The search's trial whose configuration won; where nothing was tested, the one that leads."""
-        if not self.winner:
-            return best_so_far(self.searched, self.metric)
-        trial = self.history.trials[self.winner["trial"]]
-        number = trial.origin.removeprefix("trial ")
-        if trial.apart == "confirmation" and number.isdecimal():
-            return self.history.trials.get(int(number), trial)
-        return trial
+        return self.history.winner() or best_so_far(self.searched, self.metric)
 
     @cached_property
     def told(self) -> Mapping[str, Any]:
