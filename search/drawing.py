@@ -1,7 +1,9 @@
 """Which pictures a search gets, made from its event log and from what the one opening of the test split gave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,18 +16,33 @@ from search.task import Task
 from search.testing import Aside, Opening
 from trainables.recipe import PICTURE_SETTINGS
 
-_COLOURS = (1, 3)
 _PLANE = (2,)
 _SHOWN = 20
 _EMBEDDED = 1000
 
 
-def of_the_data(path: Path, task: Task, dataset: Dataset, name: str) -> None:
-    """What the task learns from; ``name``: of the search or the task, for the title."""
-    pictures.data(dataset, augmentations(task), f"{name}: what is learnt from", path)
+def of_the_data(
+    path: Path, task: Task, dataset: Dataset, name: str, augmented: Sequence[np.ndarray] | None = None
+) -> None:
+    """What the task learns from.
+
+    Args:
+        path: of the PNG.
+        task: the task.
+        dataset: its data.
+        name: of the search or the task, for the title.
+        augmented: the ``Answers`` with that name; without them torch is imported here, which takes a second.
+    """
+    found = augmentations(task) if pictures.shows_pictures(dataset) else []
+    if augmented is None and found:
+        from trainables.augmentation import augmented as changed
+
+        augmented = [changed(pictures.shown(dataset), settings) for _, settings in found]
+    rows = [(*row, changed) for row, changed in zip(found, augmented or (), strict=True)]
+    pictures.data(dataset, rows, f"{name}: what is learnt from", path)
 
 
-def augmentations(task: Task) -> Sequence[pictures.Augmentation]:
+def augmentations(task: Task) -> list[tuple[list[str], Mapping[str, Any]]]:
     """The strongest augmentation of pictures that each family can get; families with the same one are together."""
     found: list[tuple[list[str], Config]] = []
     for family in task.families:
@@ -36,15 +53,18 @@ def augmentations(task: Task) -> Sequence[pictures.Augmentation]:
             alike.append(family)
         elif settings:
             found.append(([family], settings))
-    return found
+    return [*found]
 
 
-def aside(dataset: Dataset) -> Aside:
-    """What the winner is asked for its pictures: decision regions over a plane, of other data none; last features."""
-    validation = dataset.development.inputs[validated(dataset)]
-    if dataset.input_shape != _PLANE:
-        return Aside(dataset.development.inputs[:0], validation)
-    return Aside(pictures.grid(_points(dataset.development)), validation)
+def aside(task: Task, dataset: Dataset) -> Aside:
+    """What is asked for pictures: decision regions over a plane, of other data none; last features; augmentation."""
+    inputs = dataset.development.inputs
+    plane = dataset.input_shape == _PLANE
+    elsewhere = pictures.grid(_points(dataset.development)) if plane else inputs[:0]
+    if not pictures.shows_pictures(dataset):
+        return Aside(elsewhere, inputs[validated(dataset)], inputs[:0], [])
+    settings = [settings for _, settings in augmentations(task)]
+    return Aside(elsewhere, inputs[validated(dataset)], pictures.shown(dataset), settings)
 
 
 def validated(dataset: Dataset) -> np.ndarray:
@@ -59,18 +79,39 @@ def _points(examples: Examples) -> pictures.Points:
     return pictures.Points(examples.inputs, examples.targets)
 
 
-def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: Opening) -> None:
-    """Its test pictures with its predictions, or its decision regions; its last features of validation examples."""
-    assert opening.answers is not None
-    predicted, elsewhere = opening.predicted[0], opening.answers.elsewhere
+def of_the_opening(
+    folder: Path, task: Task, dataset: Dataset, history: History, winner: TrialResult, opening: Opening
+) -> None:
+    """What an opening of the test split gave, and what the task learns from.
+
+    Of the winner its test pictures with predictions, or its decision regions, and its last features of validation
+    examples; and ``of_the_tests``.
+    """
+    answers = opening.answers
+    assert answers is not None
+    few = len(answers.features) < pictures.FEWEST_EMBEDDED
+    with ThreadPoolExecutor(2) as pool:  # t-SNE leaves the interpreter to what is drawn meanwhile
+        places = [] if few else [pool.submit(pictures.embedded, answers.features, dimensions) for dimensions in (2, 3)]
+        of_the_data(folder / "data.png", task, dataset, folder.name, answers.augmented)
+        title = f"{folder.name}: trial {winner.id} ({winner.model})"
+        _predicted(folder, dataset, opening.predicted[0], answers.elsewhere, title)
+        of_the_tests(folder, history)
+        if places:
+            targets, among = dataset.development.targets[validated(dataset)], len(dataset.folds[0].val)
+            fold = f" (first of {len(dataset.folds)} folds)" if len(dataset.folds) > 1 else ""
+            pictures.embedding([place.result() for place in places], targets, answers.guesses, dataset.classes, among,
+                               f"{title}, last features by t-SNE{fold}", folder / "embedding.png")  # fmt: skip
+
+
+def _predicted(folder: Path, dataset: Dataset, predicted: np.ndarray, elsewhere: np.ndarray, title: str) -> None:
+    """``predicted``, ``elsewhere``: class probabilities of the test examples, and of the grid of decision regions."""
     test, classes = dataset.test, dataset.classes
     assert isinstance(test, Examples)
-    title = f"{folder.name}: trial {winner.id} ({winner.model})"
     if len(elsewhere):
         development = _points(dataset.development)
         pictures.regions(pictures.grid(development), elsewhere, development, _points(test), predicted, classes,
                          f"{title}, decision regions", folder / "regions.png")  # fmt: skip
-    if len(dataset.input_shape) == 3 and dataset.input_shape[0] in _COLOURS:
+    if pictures.shows_pictures(dataset):
         wrong = np.flatnonzero(predicted.argmax(1) != test.targets)
         for name, chosen, what in (
             ("examples", np.arange(len(test))[:_SHOWN], "the first test pictures"),
@@ -79,12 +120,6 @@ def of_the_winner(folder: Path, dataset: Dataset, winner: TrialResult, opening: 
             if len(chosen):
                 pictures.examples(test.inputs[chosen], test.targets[chosen], predicted[chosen], classes,
                                   f"{title}, {what}", folder / f"{name}.png")  # fmt: skip
-    shown, among = validated(dataset), len(dataset.folds[0].val)
-    if len(shown) >= pictures.FEWEST_EMBEDDED:
-        answers, targets = opening.answers, dataset.development.targets[shown]
-        fold = f" (first of {len(dataset.folds)} folds)" if len(dataset.folds) > 1 else ""
-        pictures.embedding(answers.features, targets, answers.guesses, classes, among,
-                           f"{title}, last features by t-SNE{fold}", folder / "embedding.png")  # fmt: skip
 
 
 def of_the_search(folder: Path, task: Task, history: History, winner: int | None) -> None:

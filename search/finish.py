@@ -56,7 +56,7 @@ class Finish:
         self.register, self.say = register, say
         self.registered: str | None = None
         self.packaging: Callable[[float], None] | None = None
-        self.drawn = False
+        self.undrawn = {"data", "search"}
 
     def _append(self, event: str, **fields: Any) -> None:
         self.history.apply(self.log.append(event, **fields))
@@ -76,25 +76,24 @@ class Finish:
         """
         from search import drawing
         from search.packaging import fit_of
-        from search.testing import begin_packaging, open_test_split, together
+        from search.testing import Evaluating, together
 
         trials = [item.trial.id for item in selected]
         self._append("opening", number=len(self.history.openings) + 1, why=why, **_facts_of(selected))
         self.place.flush()
         checkpoints = [str(item.trial.checkpoint) for item in selected]
         winner = selected[0] if selected[0].chosen == "winner" else None
-        aside = drawing.aside(self.dataset) if winner else None
-        opened = open_test_split(self.dataset, self.place.storage, checkpoints, trials, aside, cpus, gpus)
+        aside = drawing.aside(self.task, self.dataset) if winner else None
+        evaluating = Evaluating(self.dataset, self.place.storage, checkpoints, trials, aside, cpus, gpus)
         if winner:
             self.place.storage.remove(MODEL_FOLDER)  # of an earlier winner
             shutil.rmtree(self.folder / MODEL_FOLDER, ignore_errors=True)
         if winner and self.register != "never":
-            fit = fit_of(self.task.resolved)
-            self.packaging = begin_packaging(self.place.storage, checkpoints[0], MODEL_FOLDER, fit, cpus)
+            self.packaging = evaluating.package(MODEL_FOLDER, fit_of(self.task.resolved))
         try:
-            self._draw(winner.trial if winner else self.history.winner())
+            self._draw_search(winner.trial if winner else self.history.winner())
         finally:  # a picture that can't be drawn must cost no result
-            opening = opened()
+            opening = evaluating.opened()
             for place, problem in opening.damaged.items():
                 self._append("damaged", trial=trials[place], path=checkpoints[place], problem=problem)
                 self.say(f"warning: trial {trials[place]} is not tested as it was: {problem}")
@@ -112,8 +111,10 @@ class Finish:
             self._append("ensemble", **together([trials[place] for place in seeds], predicted, self.dataset))
         self._keep_predictions(selected, opening.predicted)
         if winner:
-            drawing.of_the_winner(self.folder, self.dataset, winner.trial, opening)
-        drawing.of_the_tests(self.folder, self.history)
+            self.undrawn.discard("data")
+            drawing.of_the_opening(self.folder, self.task, self.dataset, self.history, winner.trial, opening)
+        else:
+            drawing.of_the_tests(self.folder, self.history)
         return True
 
     def _keep_predictions(self, selected: Sequence[Selected], predicted: Sequence[np.ndarray]) -> None:
@@ -132,21 +133,27 @@ class Finish:
         majority = int(np.bincount(self.dataset.development.targets).argmax())
         predictions.save(path, Predictions(test.targets, majority, classes, probabilities, by_hand))
 
-    def _draw(self, winner: TrialResult | None) -> None:
+    def _draw_search(self, winner: TrialResult | None) -> None:
         from search import drawing
 
-        self.drawn = True
-        drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
+        self.undrawn.discard("search")
         of_the_search = None if winner is None else winner.id if winner.repeats is None else winner.repeats
         drawing.of_the_search(self.folder, self.task, self.history, of_the_search)
+
+    def _draw_rest(self) -> None:
+        from search import drawing
+
+        if "search" in self.undrawn:
+            self._draw_search(self.history.winner())
+        if "data" in self.undrawn:
+            drawing.of_the_data(self.folder / "data.png", self.task, self.dataset, self.folder.name)
 
     def record(self, *, interrupted: bool) -> None:
         """Writes the results as soon as there are any, and waits for MLflow, but not for long."""
         references.keep(self.folder.parent, self.task, self.history)
         self._summarise(interrupted)
         try:
-            if not self.drawn:
-                self._draw(self.history.winner())
+            self._draw_rest()
         finally:
             self.log.append("end", wall_seconds=self._wall_seconds(), interrupted=interrupted)
             self.log.close()

@@ -25,7 +25,7 @@ GIVEN_FILES = ("conf.yaml", "requirements.txt")
 _ARTIFACTS = (".json", ".csv", ".png", ".pt", ".npz", ".html", ".md")
 _EVENTS_A_STEP = 500
 _VALUE_LENGTH = 6000
-_SECONDS_BETWEEN_CURVES = 20.0
+_SECONDS_BETWEEN_CURVES = 30.0
 _SHARE = 0.02
 """What running trials have reported is written so often, more seldom where it would take more of the time."""
 

@@ -39,20 +39,17 @@ class Resources:
     slots: int
 
 
-def _prepare_the_end(cpus: float) -> None:
-    """Imports on a thread, and in a worker that has nothing to do any more, what the end takes seconds for."""
-    from search import testing
+def _prepare_the_end() -> None:
+    """Imports on a thread what the end takes seconds for."""
 
     def prepare() -> None:
         import sklearn.manifold  # noqa: F401
 
         import search.drawing  # noqa: F401
-        import trainables.augmentation  # noqa: F401
         from search import importance
 
         importance.prepare()
 
-    testing.prepare_worker(cpus)
     threading.Thread(target=prepare, daemon=True).start()
 
 
@@ -162,8 +159,8 @@ class Session:
         progress.begin(lambda: driver.budgets.spent(driver.history))
         try:
             learning = partial(torch_learning, weights=self.weights)
-            on_idle = partial(_prepare_the_end, plan.cpus)
-            run_trials(driver, dataset.blind(), plan, place.storage, max(1, slots()), learning, slots, on_idle)
+            slots_at_first = max(1, slots())
+            run_trials(driver, dataset.blind(), plan, place.storage, slots_at_first, learning, slots, _prepare_the_end)
         finally:
             driver.end()
             progress.end()

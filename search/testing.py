@@ -1,7 +1,7 @@
 """One opening of the test split: the selected checkpoints evaluated in the cluster, and their figures."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from datasets import Dataset, Examples
 from datasets.errors import one_line
+from datasets.garbage import importing
 from search.statistics import wilson
 from trainables.epoch import CheckpointError
 from trainables.storage import Storage
@@ -80,12 +81,16 @@ def together(trials: Sequence[int], predicted: Sequence[np.ndarray], dataset: Da
 
 @dataclass(frozen=True)
 class Aside:
-    """What the first checkpoint is asked beside the test split, for its pictures; any of them may be empty."""
+    """What is asked beside the test split, of the first checkpoint as a rule, for pictures; any may be empty."""
 
     elsewhere: np.ndarray
     """Inputs whose class probabilities are asked for."""
     validation: np.ndarray
     """Inputs whose last features are asked for, validation examples of the first fold."""
+    pictures: np.ndarray
+    """Inputs that are to be augmented."""
+    augmentations: Sequence[Mapping[str, Any]]
+    """How, see ``trainables.augmentation.augmented``."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class Answers:
     """What the first fold's model gives to its last linear layer, shape (validation inputs, features)."""
     guesses: np.ndarray
     """The classes that this model predicts, shape (validation inputs,)."""
+    augmented: list[np.ndarray]
+    """The pictures in each augmentation."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +138,18 @@ def evaluate(
     storage: Storage, checkpoints: Sequence[str], inputs: np.ndarray, aside: Aside | None, gpus: float
 ) -> Evaluation:
     """Evaluates checkpoints of the storage, by name; runs in the cluster, in one process."""
-    import torch
+    with importing():
+        import torch
 
-    from trainables.training import (
-        CHECKPOINT_FILE,
-        ensemble,
-        fold_probabilities,
-        last_features,
-        load_checkpoint,
-        without_resume_state,
-    )
+        from trainables.augmentation import augmented
+        from trainables.training import (
+            CHECKPOINT_FILE,
+            ensemble,
+            fold_probabilities,
+            last_features,
+            load_checkpoint,
+            without_resume_state,
+        )
 
     device = "cuda" if gpus and torch.cuda.is_available() else "cpu"
     loaded, damaged = [], {}
@@ -160,76 +169,73 @@ def evaluate(
     if aside is not None:
         features, logits = last_features(models[0].members[0], aside.validation, device)
         elsewhere = fold_probabilities(models[0], aside.elsewhere, device).mean(0)
-        answers = Answers(elsewhere, features, logits.argmax(1))
+        changed = [augmented(aside.pictures, settings) for settings in aside.augmentations]
+        answers = Answers(elsewhere, features, logits.argmax(1), changed)
     return Evaluation(predicted, best.getvalue(), answers, {})
 
 
-def open_test_split(
-    dataset: Dataset,
-    storage: Storage,
-    checkpoints: Sequence[str],
-    trials: Sequence[int],
-    aside: Aside | None,
-    cpus: float,
-    gpus: float,
-) -> Callable[[], Opening]:
-    """Begins to evaluate checkpoints, the first of them also on what it is asked aside, if anything.
+class Evaluating:
+    """An evaluation of checkpoints that has begun in the cluster. Only here does the test split enter it."""
 
-    Only here does the test split enter the cluster; Ray must be connected.
+    def __init__(
+        self,
+        dataset: Dataset,
+        storage: Storage,
+        checkpoints: Sequence[str],
+        trials: Sequence[int],
+        aside: Aside | None,
+        cpus: float,
+        gpus: float,
+    ) -> None:
+        """Begins it; the first checkpoint is also asked what is ``aside``, if anything. Ray must be connected."""
+        import ray
 
-    Returns:
-        What waits for the evaluation, and returns what it gave.
-    """
-    import ray
+        test = dataset.test
+        assert isinstance(test, Examples)
+        self.test, self.classes, self.storage, self.trials, self.cpus = test, dataset.classes, storage, trials, cpus
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=_NODES_LOST)(evaluate)
+        self._evaluation = remote.remote(storage, list(checkpoints), test.inputs, aside, gpus)
 
-    test = dataset.test
-    assert isinstance(test, Examples)
-    remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=_NODES_LOST)(evaluate)
-    evaluation = remote.remote(storage, list(checkpoints), test.inputs, aside, gpus)
+    def package(self, name: str, fit: str) -> Callable[[float], None]:
+        """Has the first checkpoint's best weights packaged after it, see ``packaging.package``, under a name.
 
-    def opened() -> Opening:
-        found = ray.get(evaluation)
+        Not before: a worker that has evaluated has imported what takes longest, and the driver draws meanwhile.
+
+        Returns:
+            What waits until that has ended, at most so many seconds. A failure is left to whoever misses the folder.
+        """
+        import ray
+
+        remote = ray.remote(num_cpus=self.cpus, max_retries=0)(_package)
+        ending = remote.remote(self._evaluation, self.storage, name, fit)
+
+        def wait(seconds: float) -> None:
+            ray.wait([ending], timeout=seconds)
+
+        return wait
+
+    def opened(self) -> Opening:
+        """Waits for what it gave."""
+        import ray
+
+        found = ray.get(self._evaluation)
         if found.damaged:
             return Opening([], b"", [], None, found.damaged)
         reports = [
-            report(trial, by_fold, test.targets, dataset.classes)
-            for trial, by_fold in zip(trials, found.predicted, strict=True)
+            report(trial, by_fold, self.test.targets, self.classes)
+            for trial, by_fold in zip(self.trials, found.predicted, strict=True)
         ]
         return Opening(reports, found.best, [by_fold.mean(0) for by_fold in found.predicted], found.answers)
 
-    return opened
 
+def _package(evaluation: Evaluation, storage: Storage, name: str, fit: str) -> None:
+    if not evaluation.damaged:
+        with importing():
+            import torch
+            import torch.export
 
-def begin_packaging(storage: Storage, checkpoint: str, name: str, fit: str, cpus: float) -> Callable[[float], None]:
-    """Begins to package a checkpoint's best weights in the cluster under a name, see ``packaging.package``.
+            from search.packaging import import_models, package
 
-    Returns:
-        What waits until that has ended, at most so many seconds. A failure is left to whoever misses the folder.
-    """
-    import ray
-
-    def packaged() -> None:
-        from search.packaging import package
-        from trainables.training import CHECKPOINT_FILE, load_checkpoint, without_resume_state
-
-        with storage.reading(checkpoint) as folder:
-            loaded = without_resume_state(load_checkpoint(folder / CHECKPOINT_FILE))
+            import_models()
         with storage.writing(name) as folder:
-            package(loaded, folder, fit)
-
-    ending = ray.remote(num_cpus=cpus, max_retries=0)(packaged).remote()
-
-    def wait(seconds: float) -> None:
-        ray.wait([ending], timeout=seconds)
-
-    return wait
-
-
-def prepare_worker(cpus: float) -> None:
-    """Begins to import in a worker of the cluster what an evaluation there needs."""
-    import ray
-
-    def load() -> None:
-        import trainables.training  # noqa: F401
-
-    ray.remote(num_cpus=cpus)(load).remote()
+            package(torch.load(io.BytesIO(evaluation.best), weights_only=True), folder, fit)

@@ -38,17 +38,17 @@ def run_trials(
     slots: int,
     make_learning: MakeLearning = torch_learning,
     slots_now: Callable[[], int] | None = None,
-    on_idle: Callable[[], None] = lambda: None,
+    on_last: Callable[[], None] = lambda: None,
 ) -> None:
     """Runs trials until the driver proposes no more, or wants to stop. Ray must be connected.
 
     ``slots``: trials side by side, at first; as many as ``slots_now`` says, where it is given, as nodes come and go.
-    ``on_idle`` is called once, when a worker first has nothing to do.
+    ``on_last`` is called once, when no new trial is left to be proposed.
     """
     assert dataset.test is None, "trials never see the test split"
     _use_ready_workers()
     workers = _Workers(driver)
-    limiter = ConcurrencyLimiter(_Proposals(driver, on_idle), max_concurrent=slots)
+    limiter = ConcurrencyLimiter(_Proposals(driver, on_last), max_concurrent=slots)
     trainable = tune.with_parameters(
         run_trial, dataset=dataset, plan=plan, storage=storage, make_learning=make_learning
     )
@@ -96,10 +96,10 @@ class _Proposals(Searcher):
     folder of its own. Ray's own pauses hold a slot, and its way to go on can't be told from which checkpoint.
     """
 
-    def __init__(self, driver: Driver, on_idle: Callable[[], None]) -> None:
+    def __init__(self, driver: Driver, on_last: Callable[[], None]) -> None:
         super().__init__(metric="value", mode="min")
-        self.driver, self.on_idle = driver, on_idle
-        self.idle = False
+        self.driver, self.on_last = driver, on_last
+        self.last = False
         self.proposals: dict[str, dict[str, Any]] = {}
         self.stays: Counter[int] = Counter()
         self.again: deque[dict[str, Any]] = deque()
@@ -107,10 +107,10 @@ class _Proposals(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         proposal = self.again.popleft() if self.again and not self.driver.stopping else self.driver.propose()
+        if not self.last and (proposal is None or not self.driver.waiting):
+            self.last = True
+            self.on_last()
         if proposal is None:
-            if not self.idle:
-                self.idle = True
-                self.on_idle()
             return str(Searcher.FINISHED) if self.driver.finished else None
         self.proposals[trial_id] = proposal
         proposal["stay"] = self.stays[proposal["trial"]]

@@ -1,11 +1,15 @@
 """Random changes of whole batches of pictures, on their device."""
 
 import math
+from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from trainables.models import scaled
 from trainables.recipe import Recipe
 
 _GREY = (0.2989, 0.587, 0.114)
@@ -31,6 +35,17 @@ def augment(pictures: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     if recipe.erase:
         pictures = pictures * _kept(pictures, recipe.erase)
     return pictures
+
+
+def augmented(pictures: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    """Pictures as an epoch of training might have them, drawn from a fixed seed; floats, of 0 to 1 for uint8 ones.
+
+    ``settings``: fields of ``trainables.recipe.Recipe``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        changed: np.ndarray = augment(scaled(torch.from_numpy(pictures)), Recipe(**settings)).numpy()
+    return changed
 
 
 def _jittered(pictures: torch.Tensor, strength: float) -> torch.Tensor:

@@ -1,11 +1,13 @@
 """One trial as a Ray Tune function: trains, reports at the milestones and about once a second, ends with its fate."""
 
+import gc
 import os
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +17,7 @@ from ray import tune
 
 from datasets import Dataset
 from datasets.errors import no_space
+from datasets.garbage import importing
 from trainables.epoch import CHECKPOINTS_KEPT, CheckpointError, DivergedError, Epoch, Metric, cost
 from trainables.storage import Storage, checkpoint_number, trial_folder
 
@@ -86,9 +89,10 @@ def torch_learning(
 
     The share of a GPU is enforced: what goes beyond it is an out-of-memory error of this trial alone.
     """
-    import torch
+    with nullcontext() if "torch" in sys.modules else importing():
+        import torch
 
-    from trainables.training import Training
+        from trainables.training import Training
 
     torch.set_num_threads(max(1, int(plan.cpus)))
     device = "cuda" if plan.gpus and torch.cuda.is_available() else "cpu"
@@ -133,6 +137,7 @@ def run_trial(
     kept, following = config.get("checkpoints", ()), config.get("next_checkpoint", 0)
     reports = _Reports(config["trial"], plan, storage, kept, following)
     learning = None
+    gc.collect()  # a model in a cycle, of the worker's last trial, would keep its share of the GPU
     try:
         storage.check()
         if "split" in config:

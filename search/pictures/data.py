@@ -29,7 +29,7 @@ def data(dataset: Dataset, augmentations: Sequence[Augmentation], title: str, pa
     """
     counts = min(_MOST, max(1.2, _row(dataset.classes) * len(dataset.classes)))
     kind = len(dataset.input_shape)
-    if kind == 3 and dataset.input_shape[0] in (1, 3):
+    if shows_pictures(dataset):
         labelled = Labelled(dataset, augmentations, _WIDTH)
         figure = style.sheet(_WIDTH, labelled.height + counts + 1.3, title)
         upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[labelled.height, counts + 0.8]).ravel()
@@ -44,6 +44,11 @@ def data(dataset: Dataset, augmentations: Sequence[Augmentation], title: str, pa
         figure = style.sheet(_COUNTS, counts + 1.6, title)
         _counts(figure, dataset, marked=False)
     style.save(figure, path)
+
+
+def shows_pictures(dataset: Dataset) -> bool:
+    """Whether its examples are grey or coloured pictures."""
+    return len(dataset.input_shape) == 3 and dataset.input_shape[0] in (1, 3)
 
 
 def _row(classes: Sequence[str]) -> float:

@@ -1,7 +1,6 @@
 """What a model makes of validation examples before it decides: its last features, embedded in the plane and in 3-D."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ _PERPLEXITY, _ITERATIONS, _EXAGGERATION = 30.0, 500, 4.0
 
 
 def embedding(
-    features: np.ndarray,
+    places: Sequence[np.ndarray],
     targets: np.ndarray,
     guesses: np.ndarray,
     classes: Sequence[str],
@@ -25,8 +24,8 @@ def embedding(
 ) -> None:
     """Each example coloured and marked by its class, those that the model takes for another one ringed.
 
-    ``features``: shape (n, features), n at least 10; ``targets``, ``guesses``: true and predicted classes, shape (n,);
-    ``among``: how many validation examples there are.
+    ``places``: in the plane and in space, shapes (n, 2) and (n, 3), see ``embedded``; ``targets``, ``guesses``: true
+    and predicted classes, shape (n,); ``among``: how many validation examples there are.
     """
     wrong = guesses != targets
     figure = style.sheet(13.0, 6.2, title)
@@ -34,8 +33,6 @@ def embedding(
     sample = f"{len(targets):,} of {among:,}" if len(targets) < among else f"{among:,}"
     plane.set_title(f"{sample} validation examples, {wrong.sum()} wrong", fontsize=11)
     space.set_title("the same in three dimensions", fontsize=11)
-    with ThreadPoolExecutor(2) as pool:
-        places = list(pool.map(lambda dimensions: embedded(features, dimensions), (2, 3)))
     for axes, where in zip((plane, space), places, strict=True):
         _scatter(axes, where, targets, wrong)
     ring = Line2D([], [], color="black", marker="o", markerfacecolor="none", markersize=10, linestyle="none",
@@ -45,10 +42,11 @@ def embedding(
 
 
 def embedded(features: np.ndarray, dimensions: int) -> np.ndarray:
-    """Places for features, shape (n, dimensions), by t-SNE (van der Maaten & Hinton, JMLR 2008) of scikit-learn.
+    """Places, shape (n, dimensions), for features, shape (n, features), of 10 examples or more.
 
-    It starts from the principal components, or where there are fewer features than dimensions from seeded noise.
-    Distances are those of the features as they are. Runs in one thread; the same features always give the same places.
+    By t-SNE (van der Maaten & Hinton, JMLR 2008) of scikit-learn. It starts from the principal components, or where
+    there are fewer features than dimensions from seeded noise. Distances are those of the features as they are. Runs in
+    one thread; the same features always give the same places.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits

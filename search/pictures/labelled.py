@@ -16,8 +16,9 @@ _COLUMNS, _OF_A_CLASS = 20, 6
 _GAP, _BETWEEN_CLASSES = 0.08, 0.16
 _LETTERS, _LONG = 12, 28
 
-Augmentation = tuple[Sequence[str], Mapping[str, Any]]
-"""Model families, and the settings of ``trainables.recipe`` that change pictures for them."""
+Augmentation = tuple[Sequence[str], Mapping[str, Any], np.ndarray]
+"""Model families, the settings of ``trainables.recipe`` that change pictures for them, and the pictures shown so
+changed (see ``trainables.augmentation.augmented``)."""
 
 
 class Labelled:
@@ -51,17 +52,16 @@ class Labelled:
 
     def draw(self, figure: SubFigure) -> None:
         """A row of the pictures as they are, then one for each augmentation."""
-        indices = np.concatenate(self.groups)
-        inputs = self.dataset.development.inputs[indices]
+        inputs = shown(self.dataset)
         _, height, width = self.dataset.input_shape
         what = f"training pictures of {width}×{height} pixels"
         if len(self.groups) < len(self.dataset.classes):
             what += f", of the first {len(self.groups)} of {len(self.dataset.classes)} classes"
         rows = [(what, inputs)]
-        for families, settings in self.augmentations:
+        for families, settings, changed in self.augmentations:
             strengths = ", ".join(_said(name, value) for name, value in settings.items())
             names = style.shortened(", ".join(families), 60)
-            rows.append((f"the same as augmented for {names}: {strengths}", augmented(inputs, settings)))
+            rows.append((f"the same as augmented for {names}: {strengths}", changed))
         panels = figure.subplots(len(rows), 1, squeeze=False).ravel()
         for axes, (heading, pictures) in zip(panels, rows, strict=True):
             axes.set_title(heading, loc="left", fontsize=10)
@@ -84,6 +84,12 @@ class Labelled:
         axes.spines[:].set_visible(False)
 
 
+def shown(dataset: Dataset) -> np.ndarray:
+    """Inputs of the pictures that are shown, in their order."""
+    inputs: np.ndarray = dataset.development.inputs[np.concatenate(chosen(dataset))]
+    return inputs
+
+
 def chosen(dataset: Dataset) -> list[np.ndarray]:
     """The training examples of the first fold that stand for each class, indices of the development examples."""
     shown = min(len(dataset.classes), _COLUMNS)
@@ -92,23 +98,6 @@ def chosen(dataset: Dataset) -> list[np.ndarray]:
     targets = dataset.development.targets[train]
     of_each = (train[targets == target] for target in range(shown))
     return [mine[np.linspace(0, max(0, len(mine) - 1), min(most, len(mine))).astype(int)] for mine in of_each]
-
-
-def augmented(pictures: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
-    """The pictures as an epoch of training might have them, drawn from a fixed seed; floats, of 0 to 1 for uint8 ones.
-
-    ``settings``: fields of ``trainables.recipe.Recipe``.
-    """
-    import torch
-
-    from trainables.augmentation import augment
-    from trainables.models import scaled
-    from trainables.recipe import Recipe
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        changed: np.ndarray = augment(scaled(torch.from_numpy(pictures)), Recipe(**settings)).numpy()
-    return changed
 
 
 def _said(name: str, value: object) -> str:

@@ -26,7 +26,8 @@ def test_embeddings_of_few_and_many_examples_are_drawn(tmp_path, count, classes,
     guesses = targets.copy()
     guesses[:wrong] = (guesses[:wrong] + 1) % classes
     names = [f"the long name of class {k}" for k in range(classes)]
-    pictures.embedding(features, targets, guesses, names, 2 * count, "last features", tmp_path / "e.png")
+    places = [embedded(features, dimensions) for dimensions in (2, 3)]
+    pictures.embedding(places, targets, guesses, names, 2 * count, "last features", tmp_path / "e.png")
     assert is_picture(tmp_path / "e.png")
 
 
@@ -72,12 +73,14 @@ def made(count: int, shape: tuple[int, ...], validated: int, folds: int = 1) -> 
 
 @pytest.mark.parametrize(("count", "validated", "asked"), [(60, 20, 20), (2500, 1200, 1000), (60, 4, 4)])
 @pytest.mark.parametrize("shape", [(1, 2, 2), (2,)])
-def test_the_winner_is_asked_for_features_of_validation_examples_of_the_first_fold(shape, count, validated, asked):
+def test_the_winner_is_asked_for_features_of_validation_examples_of_the_first_fold(
+    load, shape, count, validated, asked
+):
     dataset = made(count, shape, validated, folds=2)
     chosen = drawing.validated(dataset)
     assert len(set(chosen)) == len(chosen) == asked
     assert set(chosen) <= set(dataset.folds[0].val)
     np.testing.assert_array_equal(chosen, drawing.validated(dataset))
-    aside = drawing.aside(dataset)
+    aside = drawing.aside(load({"dataset": "digits", "epochs": 3, "models": {"mlp": {}}}), dataset)
     np.testing.assert_array_equal(aside.validation, dataset.development.inputs[chosen])
     assert (len(aside.elsewhere) > 0) == (shape == (2,))

@@ -127,13 +127,13 @@ def test_trials_and_tests_go_where_gpus_are(
         return testing.Evaluation([np.full((1, 2, 2), 0.5)], b"", None, {})
 
     monkeypatch.setattr(testing, "evaluate", evaluate)
-    opened = testing.open_test_split(tiny_dataset(), SharedFolder(tmp_path), ["a"], [0], None, 1, 0.5)
+    evaluating = testing.Evaluating(tiny_dataset(), SharedFolder(tmp_path), ["a"], [0], None, 1, 0.5)
     while not list(tmp_path.glob("evaluated-*")):
         time.sleep(0.05)
     assert [file.name for file in tmp_path.glob("evaluated-*")] == [f"evaluated-{of_gpus.node_id}"]
     nodes.remove_node(of_gpus)
     of_gpus = nodes.add_node(num_cpus=4, num_gpus=1)
-    assert opened().reports[0].trial == 0
+    assert evaluating.opened().reports[0].trial == 0
     nodes.remove_node(of_gpus)
 
 

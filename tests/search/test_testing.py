@@ -7,6 +7,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from datasets import Dataset, Fold, digits
 from search.testing import Aside, evaluate, report
+from trainables.augmentation import augmented
 from trainables.learner import macro_f1
 from trainables.storage import SharedFolder
 from trainables.training import Training, ensemble, fold_probabilities, last_features, load_checkpoint
@@ -121,7 +122,8 @@ def test_only_the_first_checkpoint_is_asked_aside_and_its_first_fold_for_feature
         list(training)
         training.save(folder)
     asked = [development.inputs[place] for place in (slice(100, 130), slice(200, 203), slice(40, 60))]
-    found = evaluate(storage, names, asked[0], Aside(*asked[1:]), 0)
+    changes = {"affine": 0.5, "erase": 0.25}
+    found = evaluate(storage, names, asked[0], Aside(*asked[1:], asked[1], [{}, changes]), 0)
     answers = found.answers
     models = [ensemble(load_checkpoint(folder / "checkpoint.pt")) for folder in folders]
     for by_fold, model in zip(found.predicted, models, strict=True):
@@ -131,6 +133,7 @@ def test_only_the_first_checkpoint_is_asked_aside_and_its_first_fold_for_feature
     assert features.shape == (20, 12)
     np.testing.assert_array_equal(answers.features, features)
     np.testing.assert_array_equal(answers.guesses, logits.argmax(1))
+    np.testing.assert_array_equal(answers.augmented, [augmented(asked[1], settings) for settings in ({}, changes)])
     (tmp_path / "best.pt").write_bytes(found.best)
     assert load_checkpoint(tmp_path / "best.pt")["config"]["widths"] == [12]
     assert evaluate(storage, names[1:], asked[0], None, 0).answers is None

@@ -13,7 +13,7 @@ from typing import Any
 import closed_form
 import numpy as np
 import pytest
-from closed_form import DiesOnce, Scripted, make_closed_form, tiny_dataset
+from closed_form import DiesOnce, Scripted, make_circular, make_closed_form, tiny_dataset
 
 from datasets import Dataset, Examples, Fold, digits
 from search import cluster, conf, events
@@ -117,6 +117,13 @@ def test_every_fate_is_told_to_everyone_and_the_workers_are_reused(run_script: R
     assert seen[3:] == [["diverged"], ["oom"], ["failed"], ["running", "completed"]]
     assert len({(worker["node"], worker["pid"]) for trial in trials for worker in trial.workers}) == 1
     assert [len(trial.workers) for trial in trials[:3]] == [1, 1, 1]
+
+
+def test_nothing_of_a_trial_is_left_in_the_memory_of_its_worker_for_the_next_one(run_script: RunScript) -> None:
+    driver = run_script([{}, {"fate": "raise", "at": 2}, {}], make_learning=make_circular)
+    trials = list(driver.history.trials.values())
+    assert len({worker["pid"] for trial in trials for worker in trial.workers}) == 1
+    assert [trial.curve[0]["val_loss"] for trial in trials] == [2.0, 2.0, 2.0], "the first counts itself"
 
 
 @pytest.mark.parametrize("slots", [1, 2])

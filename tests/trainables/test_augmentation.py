@@ -1,12 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as reference
 
-from trainables.augmentation import augment
+from trainables.augmentation import augment, augmented
 from trainables.recipe import Recipe
 
 BILINEAR = InterpolationMode.BILINEAR
@@ -271,3 +272,16 @@ def test_geometry_is_one_resampling_first_cropped_then_moved_then_seen_in_perspe
         in_turn = augment(in_turn, Recipe(**step))
     middle = slice(9, 15)
     torch.testing.assert_close(changed[:, :, middle, middle], in_turn[:, :, middle, middle], atol=1e-4, rtol=0)
+
+
+def test_augmented_pictures_are_those_of_training_and_disturb_no_other_draw():
+    inputs = np.random.default_rng(0).integers(256, size=(8, 3, 12, 12), dtype=np.uint8)
+    before = torch.get_rng_state()
+    changed = augmented(inputs, {"affine": 0.5, "shift": 0.1})
+    assert torch.equal(torch.get_rng_state(), before)
+    assert changed.shape == inputs.shape
+    assert (changed >= 0).all()
+    assert (changed <= 1).all()
+    assert not np.allclose(changed, inputs / 255, atol=0.1)
+    np.testing.assert_array_equal(changed, augmented(inputs, {"affine": 0.5, "shift": 0.1}))
+    np.testing.assert_allclose(augmented(inputs, {}), inputs / 255, rtol=1e-6)
