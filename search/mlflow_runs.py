@@ -1,7 +1,7 @@
 """A search's runs in MLflow, made from its event log: a run for the search, a child run for each trial.
 
 Each call to MLflow costs milliseconds of the driver's interpreter, so a trial that has ended is written in three, and
-one that runs only every few seconds.
+one that runs only every half minute.
 """
 
 import json
@@ -16,6 +16,7 @@ from search.endings import told
 from search.events import FILE_NAME, Event, EventReader
 from search.history import BY_RANK, History
 from search.ledger import Ledger
+from search.mlflow_rows import insert
 from search.tracking import artifact_location
 from trainables.epoch import METRICS
 
@@ -214,13 +215,18 @@ class Runs:
         return _Unwritten(name, _milliseconds(event["time"]), params, tags)
 
     def _write(self, number: int) -> None:
-        unwritten = self.unwritten[number]
+        unwritten, inserted = self.unwritten[number], False
         if number not in self.run_ids:
             run = self.client.create_run(self.experiment_id, unwritten.began, unwritten.tags, unwritten.name)
             self.run_ids[number] = run.info.run_id
             unwritten.tags = {}
-        self._log(self.run_ids[number], unwritten.metrics, unwritten.params, unwritten.tags)
+            inserted = insert(self.client, run.info.run_id, unwritten.metrics, self._params(unwritten.params))
+        if not inserted:
+            self._log(self.run_ids[number], unwritten.metrics, unwritten.params, unwritten.tags)
         unwritten.metrics, unwritten.params, unwritten.tags = [], {}, {}
+
+    def _params(self, params: Mapping[str, str]) -> list[Any]:
+        return [self.mlflow.Param(name, value) for name, value in params.items()]
 
     def _curve(self, event: Event, after: int) -> Iterator[Any]:
         """The figures of a report's epochs after one, each at the time it ended: they are laid end to end before it."""
@@ -294,7 +300,7 @@ class Runs:
         self.client.log_batch(
             run_id,
             metrics or [],
-            [self.mlflow.Param(name, value) for name, value in (params or {}).items()],
+            self._params(params or {}),
             [self.mlflow.RunTag(name, value) for name, value in (tags or {}).items()],
             synchronous=True,
         )
