@@ -41,6 +41,8 @@ class _Unwritten:
     params: dict[str, str]
     tags: dict[str, str]
     metrics: list[Any] = field(default_factory=list)
+    summed_up: int = 0
+    """The epochs of which the best is among the metrics."""
 
 
 class Runs:
@@ -125,6 +127,8 @@ class Runs:
                 del trial.curve[:-1], trial.spans[:]
             case "pause" | "promotion" if unwritten := self.unwritten.get(event["trial"]):
                 unwritten.tags |= self._fate(event["trial"])
+                if event["event"] == "pause":  # as a rule there is nothing to be added at its end
+                    self._sum_up(event)
             case "ending" if event["trial"] in self.unwritten:
                 self._end_trial(event)
             case "resumption":
@@ -247,10 +251,12 @@ class Runs:
         tags = {"state": trial.state, "reason": trial.reason[:_VALUE_LENGTH]}
         return tags | ({"rung": str(max(trial.at_rungs))} if trial.at_rungs else {})
 
-    def _end_trial(self, event: Event) -> None:
+    def _sum_up(self, event: Event) -> None:
         number, trial, when = event["trial"], self.history.trials[event["trial"]], _milliseconds(event["time"])
         unwritten = self.unwritten[number]
-        unwritten.tags |= self._fate(number)
+        if trial.epochs == unwritten.summed_up:
+            return
+        unwritten.summed_up = trial.epochs
         if trial.best:
             unwritten.metrics += self._figures(trial.best, METRICS, when, trial.best["index"], "best_")
         used = {
@@ -259,8 +265,13 @@ class Runs:
         }
         figures = {name: value for name, value in used.items() if value}
         unwritten.metrics += self._figures(figures, figures, when, trial.epochs)
+
+    def _end_trial(self, event: Event) -> None:
+        number, when = event["trial"], _milliseconds(event["time"])
+        self.unwritten[number].tags |= self._fate(number)
+        self._sum_up(event)
         self._write(number)
-        self.client.set_terminated(self.run_ids[number], told(trial.state).mlflow, when)
+        self.client.set_terminated(self.run_ids[number], told(self.history.trials[number].state).mlflow, when)
         del self.unwritten[number]
 
     def _go_on(self, event: Event) -> None:
