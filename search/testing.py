@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -103,8 +104,8 @@ class Answers:
     """What the first fold's model gives to its last linear layer, shape (validation inputs, features)."""
     guesses: np.ndarray
     """The classes that this model predicts, shape (validation inputs,)."""
-    augmented: list[np.ndarray]
-    """The pictures in each augmentation."""
+    augmented: list[np.ndarray] | None
+    """The pictures in each augmentation; None where that failed, which must cost no result."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,9 @@ def evaluate(
     if aside is not None:
         features, logits = last_features(models[0].members[0], aside.validation, device)
         elsewhere = fold_probabilities(models[0], aside.elsewhere, device).mean(0)
-        changed = [augmented(aside.pictures, settings) for settings in aside.augmentations]
+        changed = None
+        with suppress(Exception):  # the driver will meet it when it draws
+            changed = [augmented(aside.pictures, settings) for settings in aside.augmentations]
         answers = Answers(elsewhere, features, logits.argmax(1), changed)
     return Evaluation(predicted, best.getvalue(), answers, {})
 

@@ -137,6 +137,9 @@ def test_only_the_first_checkpoint_is_asked_aside_and_its_first_fold_for_feature
     (tmp_path / "best.pt").write_bytes(found.best)
     assert load_checkpoint(tmp_path / "best.pt")["config"]["widths"] == [12]
     assert evaluate(storage, names[1:], asked[0], None, 0).answers is None
+    unknown = evaluate(storage, names, asked[0], Aside(*asked[1:], asked[1], [{"unknown": 1}]), 0)
+    assert unknown.answers.augmented is None
+    np.testing.assert_array_equal(unknown.predicted, found.predicted)
 
 
 def test_where_a_checkpoint_is_damaged_nothing_is_evaluated(tmp_path):
