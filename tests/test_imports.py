@@ -87,7 +87,7 @@ RAY = {
     [
         ("ray", RAY, True),
         ("pyarrow", {"trainables/object_store.py", "search/checks/on_node.py"}, True),
-        ("mlflow", {"search/recorder.py", "search/served.py"}, True),
+        ("mlflow", {"search/recorder.py", "search/mlflow_rows.py", "search/served.py"}, True),
         ("optuna", OPTUNA | {"search/space.py", "search/warm_start.py"}, True),
         ("optuna", OPTUNA, False),
     ],
